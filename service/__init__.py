@@ -1,0 +1,1 @@
+"""Gongduan (公断): refund-dispute intervention for marketplaces."""

@@ -1,0 +1,1 @@
+"""What the command `intervention` does when it is not serving."""

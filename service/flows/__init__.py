@@ -1,0 +1,1 @@
+"""The stories, by verb: load, ask the domain, hand back what to write and what to answer."""
