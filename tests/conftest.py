@@ -1,0 +1,108 @@
+"""What every test can ask for: a fresh database on either engine."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, Engine, create_engine, text
+
+from tests.postgres_server import postgres_server
+
+# --- databases -------------------------------------------------------------------------------------------------------
+# Each worker of pytest-xdist makes one SQLite file and one PostgreSQL database with the whole schema, once; a test gets
+# a copy. PostgreSQL starts with the first test that wants it.
+
+NewDatabase = Callable[[], str]
+DATABASES = f"gongduan_test_{os.getpid()}"  # TEST_PG_URL may name a server that other workers and runs use too
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[URL]:
+    """The maintenance database of this worker's throw-away PostgreSQL, or of the server TEST_PG_URL names."""
+    with postgres_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the whole schema and no row."""
+    template = tmp_path_factory.mktemp("sqlite") / "template.db"
+    create_all(create_engine(f"sqlite:///{template}"))
+    return template
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: URL) -> Iterator[str]:
+    """The name of a PostgreSQL database with the whole schema and no row, which nobody may stay connected to."""
+    name = f"{DATABASES}_template"
+    statements(postgres, f'drop database if exists "{name}" with (force)', f'create database "{name}"')
+    create_all(create_engine(postgres.set(database=name)))
+    yield name
+    statements(postgres, f'drop database "{name}" with (force)')
+
+
+@pytest.fixture
+def new_sqlite(sqlite_template: Path, tmp_path: Path) -> NewDatabase:
+    """Makes the address of one more SQLite database with every call."""
+    numbers = itertools.count(1)
+
+    def new() -> str:
+        copy = tmp_path / f"gongduan-{next(numbers)}.db"
+        shutil.copyfile(sqlite_template, copy)
+        return f"sqlite:///{copy}"
+
+    return new
+
+
+@pytest.fixture
+def new_postgres(postgres: URL, postgres_template: str) -> Iterator[NewDatabase]:
+    """Makes the address of one more PostgreSQL database with every call; all are dropped after the test."""
+    made: list[str] = []
+
+    def new() -> str:
+        name = f"{DATABASES}_{len(made) + 1}"
+        statements(
+            postgres,
+            f'drop database if exists "{name}" with (force)',
+            f'create database "{name}" template "{postgres_template}"',
+        )
+        made.append(name)
+        return postgres.set(database=name).render_as_string(hide_password=False)
+
+    yield new
+    statements(postgres, *(f'drop database "{name}" with (force)' for name in made))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def new_database(request: pytest.FixtureRequest) -> NewDatabase:
+    """Makes fresh databases; the test runs once on SQLite and once on PostgreSQL."""
+    new: NewDatabase = request.getfixturevalue(f"new_{request.param}")
+    return new
+
+
+@pytest.fixture
+def database(new_database: NewDatabase) -> str:
+    """The address of one fresh database with the whole schema, on SQLite and then on PostgreSQL."""
+    return new_database()
+
+
+def create_all(engine: Engine) -> None:
+    """Create every table and trigger as the code says; test_schema.py proves that the migrations make the same."""
+    from service.store.engine import create_schema
+
+    create_schema(engine)
+    engine.dispose()
+
+
+def statements(maintenance: URL, *lines: str) -> None:
+    """Run statements that cannot stand in a transaction, such as `create database`."""
+    engine = create_engine(maintenance, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for line in lines:
+            connection.execute(text(line))
+    engine.dispose()
