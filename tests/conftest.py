@@ -91,6 +91,35 @@ def database(new_database: NewDatabase) -> str:
     return new_database()
 
 
+@pytest.fixture
+def new_empty_sqlite(tmp_path: Path) -> NewDatabase:
+    """Makes the address of one more SQLite database without any table."""
+    numbers = itertools.count(1)
+    return lambda: f"sqlite:///{tmp_path / f'empty-{next(numbers)}.db'}"
+
+
+@pytest.fixture
+def new_empty_postgres(postgres: URL) -> Iterator[NewDatabase]:
+    """Makes the address of one more PostgreSQL database without any table; all are dropped after the test."""
+    made: list[str] = []
+
+    def new() -> str:
+        name = f"{DATABASES}_empty_{len(made) + 1}"
+        statements(postgres, f'create database "{name}"')
+        made.append(name)
+        return postgres.set(database=name).render_as_string(hide_password=False)
+
+    yield new
+    statements(postgres, *(f'drop database "{name}" with (force)' for name in made))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def new_empty_database(request: pytest.FixtureRequest) -> NewDatabase:
+    """Makes databases without any table, on SQLite and then on PostgreSQL: for migrations."""
+    new: NewDatabase = request.getfixturevalue(f"new_empty_{request.param}")
+    return new
+
+
 def create_all(engine: Engine) -> None:
     """Create every table and trigger as the code says; test_schema.py proves that the migrations make the same."""
     from service.store.engine import create_schema
