@@ -4,15 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
 
 from transitions import Machine
 
-from service.domain.errors import ArrowMissing, GuardFailed
+from service.domain.duration import duration_text, instant_text
+from service.domain.errors import ArrowMissing, Forbidden, GuardFailed, Refusal
 
 Facts = TypeVar("Facts")
 When = Callable[[Facts], bool]  # chooses between arrows of the same state and trigger
 Require = Callable[[Facts], None]  # says no by raising a refusal with a code
+
+# Whom a side may stand in for: a supervisor does all an agent does; the marketplace's systems carry the news of the
+# carrier and of the payment gateway.
+_STANDS_FOR: Mapping[str, frozenset[str]] = {
+    "supervisor": frozenset({"supervisor", "platform_agent"}),
+    "system": frozenset({"system", "carrier", "payment_gateway"}),
+}
+
+
+class Guard(Generic[Facts]):
+    """A named rule that refuses with its own stable code and shows the facts it looked at."""
+
+    def __init__(
+        self, holds: Callable[[Facts], bool], *, code: str, zh: str, en: str, shows: tuple[str, ...] = ()
+    ) -> None:
+        self.__name__ = holds.__name__
+        self.__doc__ = holds.__doc__
+        self.holds = holds
+        self.code = code
+        self.zh = zh
+        self.en = en
+        self.shows = shows
+
+    def __call__(self, facts: Facts) -> None:
+        """Pass in silence, or raise GuardFailed with the guard's code."""
+        if not self.holds(facts):
+            shown: dict[str, Any] = {name: _plain(getattr(facts, name)) for name in self.shows}
+            raise GuardFailed(self.code, zh=self.zh, en=self.en, **shown)
+
+
+def guard(code: str, zh: str, en: str, *shows: str) -> Callable[[Callable[[Facts], bool]], Guard[Facts]]:
+    """Turn a yes-or-no rule into a guard: `code` is the refusal, `shows` the names of facts that explain it."""
+
+    def named(holds: Callable[[Facts], bool]) -> Guard[Facts]:
+        return Guard(holds, code=code, zh=zh, en=en, shows=shows)
+
+    return named
+
+
+def _plain(fact: object) -> object:
+    if isinstance(fact, datetime):
+        return instant_text(fact)
+    if isinstance(fact, timedelta):
+        return duration_text(fact)
+    return fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +67,8 @@ class Arrow(Generic[Facts]):
     """One row of a table in docs/lifecycle.md.
 
     `target` None stays in the state it came from. `when` predicates choose among arrows that share a state and a
-    trigger; `require` guards refuse. `actors` are sides (`Actor.side`), `system` for clocks and carriers.
+    trigger; `require` guards refuse. `actors` are sides (`Actor.side`), `system` for clocks, `carrier` and
+    `payment_gateway` for the marketplace's systems.
     """
 
     number: str
@@ -32,6 +80,10 @@ class Arrow(Generic[Facts]):
     require: tuple[Require[Facts], ...] = ()
     effects: tuple[str, ...] = ()
     basis: str = "choice"
+
+    def may_be_taken_by(self, side: str) -> bool:
+        """Whether an actor of `side` is among the arrow's actors, in person or standing in."""
+        return not _STANDS_FOR.get(side, frozenset({side})).isdisjoint(self.actors)
 
 
 class Lifecycle(Generic[Facts]):
@@ -69,26 +121,43 @@ class Lifecycle(Generic[Facts]):
             state: tuple(dict.fromkeys(self.machine.get_triggers(state))) for state in self.states
         }
 
-    def triggers_from(self, state: str) -> tuple[str, ...]:
-        """Every trigger that some arrow out of `state` answers to, guards not asked."""
-        return self._triggers[state]
+    @property
+    def triggers(self) -> tuple[str, ...]:
+        """Every trigger of the table, in its order."""
+        return tuple(dict.fromkeys(arrow.trigger for arrow in self.arrows))
+
+    def triggers_from(self, state: str, side: str | None = None) -> tuple[str, ...]:
+        """Every trigger that some arrow out of `state` answers to (and `side` may pull), guards not asked."""
+        return tuple(
+            trigger
+            for trigger in self._triggers[state]
+            if side is None or any(arrow.may_be_taken_by(side) for arrow in self.arrows_from(state, trigger))
+        )
 
     def arrows_from(self, state: str, trigger: str) -> tuple[Arrow[Facts], ...]:
         """The arrows of this state and trigger, in the order of the table; empty if there is none."""
         return self._by.get((state, trigger), ())
 
-    def advance(self, state: str, trigger: str, facts: Facts) -> Arrow[Facts]:
+    def advance(self, state: str, trigger: str, facts: Facts, *, side: str | None = None) -> Arrow[Facts]:
         """Choose the arrow that `trigger` takes from `state`; nothing changes by asking.
 
         Raises:
             ArrowMissing: no arrow of that trigger leaves the state.
+            Forbidden: `not_your_action`, no such arrow is open to `side` (asked only where a side is given).
             GuardFailed: arrows exist but none fits the facts, or a guard refuses (the guard's own code).
+            WindowClosed: a guard found the window over.
         """
         arrows = self.arrows_from(state, trigger)
         if not arrows:
             raise ArrowMissing(
                 lifecycle=self.name, state=state, trigger=trigger, allowed=list(self.triggers_from(state))
             )
+        if side is not None:
+            arrows = tuple(arrow for arrow in arrows if arrow.may_be_taken_by(side))
+            if not arrows:
+                raise Forbidden(
+                    "not_your_action", zh="此操作不属于您", en="Not an action of yours", trigger=trigger, side=side
+                )
         for arrow in arrows:
             if all(fits(facts) for fits in arrow.when):
                 for refuse_unless in arrow.require:
@@ -98,6 +167,18 @@ class Lifecycle(Generic[Facts]):
         code = names[0] if len(names) == 1 else "no_arrow_fits"
         raise GuardFailed(code, lifecycle=self.name, state=state, unmet=names)
 
+    def why_not(self, state: str, trigger: str, facts: Facts, *, side: str | None = None) -> Refusal | None:
+        """The refusal that `advance` would raise, or None where it would not; for `available_actions`."""
+        try:
+            self.advance(state, trigger, facts, side=side)
+        except Refusal as refusal:
+            return refusal
+        return None
+
     def target(self, state: str, arrow: Arrow[Facts]) -> str:
         """Where the arrow leads from `state`."""
         return arrow.target or state
+
+    def is_final(self, state: str) -> bool:
+        """Whether the state ends the noun."""
+        return state in self.final
