@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from service.domain import dispute_facts as choose
 from service.domain import dispute_guards as need
 from service.domain.dispute_facts import DisputeFacts
-from service.domain.lifecycle import Arrow, Lifecycle, Require, When
+from service.domain.lifecycle import Arrow, Lifecycle, Require, When, row_of
 from service.domain.outcome import Liability, Outcome, outcome_of_ruling
 
 __all__ = [
@@ -70,29 +70,7 @@ INTERVENTION = frozenset({"intervention_requested", "intervening"})
 _NEGOTIATING = ("requested", "refused", "offer_pending")
 
 
-def _arrow(
-    number: str,
-    sources: str | Sequence[str],
-    trigger: str,
-    actors: str,
-    target: str | None,
-    *,
-    when: tuple[When[DisputeFacts], ...] = (),
-    require: tuple[Require[DisputeFacts], ...] = (),
-    effects: str = "",
-    basis: str = "choice",
-) -> Arrow[DisputeFacts]:
-    return Arrow(
-        number=number,
-        sources=(sources,) if isinstance(sources, str) else tuple(sources),
-        trigger=trigger,
-        actors=tuple(actors.split()),
-        target=target,
-        when=when,
-        require=require,
-        effects=tuple(each.strip() for each in effects.split(";") if each.strip()),
-        basis=basis,
-    )
+_arrow = row_of(DisputeFacts)
 
 
 def _by_ruling(
@@ -198,7 +176,8 @@ _ASKING: tuple[Arrow[DisputeFacts], ...] = (
     _arrow("16", "refused", "buyer_escalation_timeout", "system", "closed",
            effects="outcome=BUYER_TIMEOUT_AFTER_REFUSAL", basis="PDD 12; WXG"),
     _arrow("17", "offer_pending", "buyer_accept_offer", "buyer", "executing", when=(choose.offer_is_money,),
-           require=(need.require_within_window,), effects="outcome=OFFER_ACCEPTED", basis="PP accept-offer; WXA reason 6/10"),
+           require=(need.require_within_window,), effects="outcome=OFFER_ACCEPTED",
+           basis="PP accept-offer; WXA reason 6/10"),
     _arrow("18", "offer_pending", "buyer_accept_offer", "buyer", "awaiting_return", when=(choose.offer_asks_return,),
            require=(need.require_within_window,), effects="outcome.hint=OFFER_ACCEPTED", basis="PP offer_type"),
     _arrow("19", "offer_pending", "buyer_decline_offer", "buyer", "refused",
@@ -221,7 +200,8 @@ _RETURNING: tuple[Arrow[DisputeFacts], ...] = (
     _arrow("26", "awaiting_return", "seller_waive_return", "merchant", "executing",
            effects="refund without return", basis="PP SELLER_AGREED_REFUND_WITHOUT_RETURN"),
     _arrow("27", "awaiting_return", "request_intervention", "buyer", "intervention_requested",
-           require=(need.require_within_window, need.require_consent_or_impossible), effects="opened_by=buyer", basis="WXG"),
+           require=(need.require_within_window, need.require_consent_or_impossible),
+           effects="opened_by=buyer", basis="WXG"),
     _arrow("28", "awaiting_return", "buyer_withdraw", "buyer", "closed", effects="outcome=BUYER_WITHDREW"),
     _arrow("29", "awaiting_return", "return_ship_timeout", "system", "closed",
            effects="outcome=BUYER_RETURN_TIMEOUT", basis="PDD 13; WXA RETURN_CLOSED"),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from service.domain.dispute_facts import DisputeFacts, offer_asks_return, offer_is_money
-from service.domain.duration import instant_text
-from service.domain.errors import WindowClosed
 from service.domain.lifecycle import guard
 from service.domain.outcome import RULING_KINDS
 from service.domain.reasons import RETURN_IMPOSSIBLE, is_refusable, needs_proof
+from service.domain.windows import require_in_time
 
 RETURN_ACKS = ("NOT_RECEIVED", "DAMAGED", "EMPTY_OR_DIFFERENT", "MISSING")  # PayPal acknowledge-return-item
 CARRIER_EXCEPTIONS = ("lost", "returned_to_sender", "failed")
@@ -119,10 +118,7 @@ def require_no_other_case(f: DisputeFacts) -> bool:
 
 def require_within_window(f: DisputeFacts) -> None:
     """Refuse what was received at or after the end of its window: `received_at < due_at` is in time."""
-    assert f.received_at is not None, "a command carries the instant it was received"
-    assert f.due_at is not None, "a state with a party's window carries its end (timers.WINDOW_OF)"
-    if not f.received_at < f.due_at:
-        raise WindowClosed(due_at=instant_text(f.due_at), received_at=instant_text(f.received_at))
+    require_in_time(f.received_at, f.due_at)
 
 
 # --- guards: the return --------------------------------------------------------------------------------------------

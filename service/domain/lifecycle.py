@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from transitions import Machine
 
@@ -84,6 +84,54 @@ class Arrow(Generic[Facts]):
     def may_be_taken_by(self, side: str) -> bool:
         """Whether an actor of `side` is among the arrow's actors, in person or standing in."""
         return not _STANDS_FOR.get(side, frozenset({side})).isdisjoint(self.actors)
+
+
+class Row(Protocol[Facts]):
+    """How a table writes one arrow: effects apart by `;`, actors and sources as words."""
+
+    def __call__(
+        self,
+        number: str,
+        sources: str | Sequence[str],
+        trigger: str,
+        actors: str,
+        target: str | None,
+        *,
+        when: tuple[When[Facts], ...] = (),
+        require: tuple[Require[Facts], ...] = (),
+        effects: str = "",
+        basis: str = "choice",
+    ) -> Arrow[Facts]: ...
+
+
+def row_of(facts: type[Facts]) -> Row[Facts]:
+    """A short hand for the arrows of one noun, so that a table reads as a table."""
+
+    def row(
+        number: str,
+        sources: str | Sequence[str],
+        trigger: str,
+        actors: str,
+        target: str | None,
+        *,
+        when: tuple[When[Facts], ...] = (),
+        require: tuple[Require[Facts], ...] = (),
+        effects: str = "",
+        basis: str = "choice",
+    ) -> Arrow[Facts]:
+        return Arrow(
+            number=number,
+            sources=tuple(sources.split()) if isinstance(sources, str) else tuple(sources),
+            trigger=trigger,
+            actors=tuple(actors.split()),
+            target=target,
+            when=when,
+            require=require,
+            effects=tuple(each.strip() for each in effects.split(";") if each.strip()),
+            basis=basis,
+        )
+
+    return row
 
 
 class Lifecycle(Generic[Facts]):
