@@ -110,7 +110,7 @@ def make_app(
         version="1",
         create_examples=False,
         render_plugins=[JsonRenderPlugin()],
-        openapi_router=Router("/schema", route_handlers=[], opt=public()),
+        openapi_router=Router("/schema", route_handlers=[], opt=public(), include_in_schema=False),
     )
     app = Litestar([*case_handlers(), *routers], plugins=[contract], openapi_config=openapi)
     return seal(app, contract)

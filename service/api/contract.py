@@ -38,8 +38,7 @@ from service.api.preconditions import (
 from service.api.reading import (
     Disconnected,
     counted,
-    invalid_body,
-    invalid_json,
+    decode_strictly,
     read_body,
     replayed,
     require_clean_json,
@@ -55,6 +54,7 @@ WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 BODY_BYTES_MAX = 262_144  # choice: the longest text allowed, every character escaped, several times over
 BODY_SECONDS_MAX = 30.0  # choice
 QUERY_BYTES_MAX = 8_192  # choice
+_ANYTHING = msgspec.json.Decoder(Any)
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{8,64}\Z")
 
 SECURITY_HEADERS = {
@@ -76,14 +76,8 @@ class StrictRequest(Request[Any, Any, Any]):
 
     async def json(self) -> Any:
         """The body as the type of the handler's `data`; raises Refusal `invalid` or `invalid_json` (400)."""
-        body = await self.body()
-        decoder = self.route_handler.opt.get("decoder")
-        try:
-            return decoder.decode(body) if decoder is not None else msgspec.json.decode(body)
-        except msgspec.ValidationError as error:
-            raise invalid_body(error) from error
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise invalid_json() from error
+        decoder = self.route_handler.opt.get("decoder", _ANYTHING)
+        return decode_strictly(await self.body(), decoder)
 
 
 # The contract itself

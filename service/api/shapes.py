@@ -12,8 +12,9 @@ from service.api.preconditions import END
 
 T = TypeVar("T")
 
-# Nothing that PostgreSQL cannot store or UTF-8 cannot write: no NUL, no lone surrogate.
-TEXT = r"^[^\u0000\ud800-\udfff]*$"
+# No NUL: PostgreSQL cannot store it. A lone surrogate is no character at all; reading.py refuses it in every body, and
+# naming it here would make the pattern one that validators in other languages cannot compile.
+TEXT = r"^[^\u0000]*$"
 AMOUNT_MINOR_MAX = 1_000_000_000_000  # choice: ten thousand million yuan; far below 2^53, exact in every JSON reader
 
 # Ids
@@ -30,7 +31,7 @@ MarketplaceId = Annotated[
 CaseNumber = Annotated[str, Meta(pattern=rf"^RD-[0-9]{{8}}-[0-9]{{5,9}}{END}", description="RD-20261123-00042")]
 
 # Texts: the bound is in code points
-Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=rf"^[^\u0000-\u001f\u007f\ud800-\udfff]+{END}")]
+Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=rf"^[^\u0000-\u001f\u007f]+{END}")]
 Note = Annotated[str, Meta(max_length=500, pattern=TEXT)]
 Words = Annotated[str, Meta(min_length=1, max_length=5_000, pattern=TEXT)]
 
