@@ -105,7 +105,7 @@ def _private_directory() -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _create_cluster(binaries: Path, directory: Path, user: dict[str, Any]) -> None:
-    command = [binaries / "initdb", "-D", directory / "cluster", "-U", "postgres", "-A", "trust"]
+    command: list[str | Path] = [binaries / "initdb", "-D", directory / "cluster", "-U", "postgres", "-A", "trust"]
     command += ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"]
     made = subprocess.run(command, cwd=directory, env=_environment(), capture_output=True, text=True, **user)
     if made.returncode != 0:
@@ -116,7 +116,7 @@ def _start(binaries: Path, directory: Path, user: dict[str, Any]) -> tuple[subpr
     log = directory / "log"
     for _ in range(ATTEMPTS):
         port = _free_port()
-        command = [binaries / "postgres", "-D", directory / "cluster", "-p", str(port)]
+        command: list[str | Path] = [binaries / "postgres", "-D", directory / "cluster", "-p", str(port)]
         command += [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
         with log.open("wb") as sink:
             server = subprocess.Popen(
@@ -136,7 +136,7 @@ def _start(binaries: Path, directory: Path, user: dict[str, Any]) -> tuple[subpr
 
 
 def _answers(binaries: Path, server: subprocess.Popen[bytes], port: int) -> bool:
-    asked = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+    asked: list[str | Path] = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
     give_up_at = time.monotonic() + START_SECONDS_MAX
     while server.poll() is None and time.monotonic() < give_up_at:
         if subprocess.run(asked, env=_environment()).returncode == 0:
