@@ -7,27 +7,19 @@ from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
-from sqlalchemy import JSON, Connection, Engine, create_engine, event, pool, text
+from sqlalchemy import Connection, Engine, create_engine, event, pool, text
+from sqlalchemy.types import TypeDecorator
 from sqlmodel import SQLModel
-from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
 
 from service.store import tables  # noqa: F401  fills SQLModel.metadata
 
 MIGRATION_LOCK = 0x676F6E67  # "gong": one number for everybody who migrates this service's database
 
 
-def render_item(kind: str, thing: Any, autogenerate: AutogenContext) -> str | Literal[False]:
-    """Write plain SQLAlchemy types: a migration must mean the same when the classes of today are gone."""
-    if kind != "type":
-        return False
-    if isinstance(thing, UTCDateTime):
-        return "sa.DateTime(timezone=True)"
-    if isinstance(thing, AutoString):
-        length = thing.impl_instance.length
-        return f"sa.String(length={length})" if length else "sa.String()"
-    if isinstance(thing, JSON) and "postgresql" in thing._variant_mapping:
-        autogenerate.imports.add("from sqlalchemy.dialects import postgresql")
-        return 'sa.JSON().with_variant(postgresql.JSONB(none_as_null=True), "postgresql")'
+def render_item(kind: str, thing: Any, _autogenerate: AutogenContext) -> str | Literal[False]:
+    """Write what a column holds, not our class for it: a migration must mean the same when that class is gone."""
+    if kind == "type" and isinstance(thing, TypeDecorator):
+        return f"sa.{thing.impl_instance!r}"
     return False
 
 

@@ -88,7 +88,12 @@ def _sqlite_things(connection: Connection) -> Iterator[tuple[str, str, str, str]
             yield kind, table, name, plain(sql)
             continue
         for number, (part, options) in enumerate(_table_parts(plain(sql))):
-            yield "part of table", table, part or str(number), options
+            yield "part of table", table, _bare_default(part) or str(number), options
+
+
+def _bare_default(part: str) -> str:
+    """Alembic writes DEFAULT (false) where SQLAlchemy writes DEFAULT false."""
+    return re.sub(r"DEFAULT\((\w+)\)", r"DEFAULT \1 ", part).strip()
 
 
 def _table_parts(sql: str) -> Iterator[tuple[str, str]]:
