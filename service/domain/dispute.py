@@ -285,7 +285,8 @@ _RULED: tuple[Arrow[DisputeFacts], ...] = (
                 require=(need.require_appellant,), effects="ruling final"),
     _arrow("56", "appealed", "appeal_withdrawn", "buyer merchant", None, when=(choose.another_appeal_stands,),
            require=(need.require_appellant,), effects="the other appeal goes on"),
-    _arrow("57", "appealed", "appeal_remand", "supervisor", "intervening", require=(need.require_remands_left,),
+    _arrow("57", "appealed", "appeal_remand", "supervisor", "intervening",
+           require=(need.require_other_reviewer, need.require_remands_left),
            effects="re-open evidence once; T13 at least PT72H from now"),
 )
 _PAYING: tuple[Arrow[DisputeFacts], ...] = (

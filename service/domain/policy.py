@@ -168,8 +168,8 @@ DEFAULT = Policy()
 DEMO = Policy(policy_id="demo", demo=True, reply_window=timedelta(seconds=12), inquiry_hours=None)  # choice
 
 # Every duration and count by name with the bounds an operator has; what is not named may not be overridden per type.
-_LENGTH_MOST = timedelta(days=365)
-_COUNT_MOST = 10**9
+_LENGTH_MOST = timedelta(days=365)  # choice: a bound on every duration of a policy
+_COUNT_MOST = 10**9  # choice: a bound on every count and amount of a policy
 _MAY_BE_ZERO = frozenset({"settle_margin", "offers_max", "modifications_max", "ruling_limit_fen", "remands_max"}) | {
     "evidence_extensions_max",
     "ticket_rejections_max",
