@@ -78,10 +78,6 @@ class CaseChange(msgspec.Struct, forbid_unknown_fields=True):
     words: Words
 
 
-class Echo(msgspec.Struct, forbid_unknown_fields=True):
-    value: Any
-
-
 def make_app(
     *,
     clock: Clock,
@@ -119,7 +115,7 @@ def make_app(
 def case_handlers() -> list[Any]:
     """Handlers over one dictionary, new for each app."""
     cases: dict[UUID, CaseOut] = {}
-    return [*_writers(cases), *_readers(cases), get_who, get_broken, get_refusal, post_echo, post_bytes]
+    return [*_writers(cases), *_readers(cases), get_who, get_broken, get_refusal, post_echo, put_bytes]
 
 
 def _writers(cases: dict[UUID, CaseOut]) -> list[Any]:
@@ -207,11 +203,11 @@ async def get_refusal(name: FromPath[str]) -> None:
 
 
 @post("/v1/echo", opt=public(idempotency_key=False), include_in_schema=False)
-async def post_echo(data: JSONBody[Echo]) -> Echo:
-    return data
+async def post_echo(data: JSONBody[Any]) -> dict[str, Any]:
+    return {"echo": data}
 
 
 @put("/v1/bytes", opt=public(consumes=("application/octet-stream",), body_bytes_max=1_000), include_in_schema=False)
-async def post_bytes(request: Request[Any, Any, Any]) -> dict[str, Any]:
+async def put_bytes(request: Request[Any, Any, Any]) -> dict[str, Any]:
     count = len(await request.body())
     return {"bytes": count, "received_at": instant_text(received_at(request))}

@@ -175,13 +175,10 @@ class _Frame:
         scope["state"]["request_id"] = name = given if _REQUEST_ID.match(given) else self._new_id()
         clear_contextvars()
         bind_contextvars(request_id=name)
-        try:
-            if scope["method"] == "HEAD":
-                await self._app(cast("HTTPScope", {**scope, "method": "GET"}), receive, _without_body(send))
-            else:
-                await self._app(scope, receive, send)
-        except Disconnected:
-            return  # nobody is left to answer
+        if scope["method"] == "HEAD":
+            await self._app(cast("HTTPScope", {**scope, "method": "GET"}), receive, _without_body(send))
+        else:
+            await self._app(scope, receive, send)
 
 
 def _without_body(send: Send) -> Send:
@@ -219,7 +216,11 @@ class _Gate:
         _require_acceptable(headers, terms)
         _require_clean_query(scope, terms)
         _read_preconditions(scope, headers, terms)
-        await self._app(scope, await self._complete(scope, headers, terms, receive), send)
+        try:
+            receive = await self._complete(scope, headers, terms, receive)
+        except Disconnected:
+            return  # nobody is left to answer
+        await self._app(scope, receive, send)
 
     async def _answer_options(self, scope: HTTPScope, send: Send) -> None:
         methods = self._contract.methods.get(scope["path_template"], set())

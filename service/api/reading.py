@@ -63,16 +63,19 @@ async def read_body(receive: Receive, *, bytes_max: int, seconds_max: float) -> 
 
 def counted(receive: Receive, *, bytes_max: int, on_complete: Callable[[], None]) -> Receive:
     """A `receive` for routes that stream (uploads): counts what passes and tells when the last byte is in."""
-    count = 0
+    count, complete = 0, False
 
     async def receive_and_count() -> Any:
-        nonlocal count
+        nonlocal count, complete
         message = await receive()
         if message["type"] == "http.request":
             count += len(message.get("body", b""))
             _require_within(count, bytes_max)
             if not message.get("more_body", False):
+                complete = True
                 on_complete()
+        elif not complete:
+            raise HTTPException(status_code=400)  # the caller left: said to nobody, and no alarm for the operator
         return message
 
     return receive_and_count
@@ -134,12 +137,12 @@ def decode_strictly(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         Refusal: 400 `invalid` with the place, or `invalid_json`.
     """
     try:
-        return decoder.decode(body)
-    except msgspec.ValidationError:
         try:
+            return decoder.decode(body)
+        except msgspec.ValidationError:
             return msgspec.convert(_with_whole_numbers(msgspec.json.decode(body)), decoder.type, strict=True)
-        except msgspec.ValidationError as error:
-            raise invalid_body(error) from error
+    except msgspec.ValidationError as error:
+        raise invalid_body(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid_json() from error
 
