@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -11,7 +12,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from service.api.problems import STATUS_OF, preferred_language
+from service.api.problems import HTTP_ONLY, STATUS_OF, preferred_language
 from service.domain.errors import Kind
 from tests.edge_app import Clock, make_app
 
@@ -150,3 +151,16 @@ def test_what_is_not_there_and_what_is_not_yours_read_the_same(
     assert {k: v for k, v in one.json().items() if k not in volatile} == {
         k: v for k, v in none.json().items() if k not in volatile
     }
+
+
+def test_every_code_that_the_edge_can_say_is_documented() -> None:
+    root = Path(__file__).resolve().parents[1]
+    table = (root / "docs" / "errors.md").read_text("utf-8")
+    modules = ["auth", "contract", "keyring", "paging", "preconditions", "problems", "reading"]
+    sources = "".join((root / "service" / "api" / f"{module}.py").read_text("utf-8") for module in modules)
+
+    codes = set(re.findall(r'(?:Refusal|token_invalid)\(\s*"(\w+)"', sources)) | {"internal", "not_found"}
+    codes |= {code for code, _ in HTTP_ONLY.values()}
+
+    assert len(codes) >= 30
+    assert {code for code in codes if f"| `{code}` |" not in table} == set()

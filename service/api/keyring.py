@@ -95,12 +95,13 @@ class KeyRing:
         self.generation = 0  # grows with every fetched set: remembered tokens of an older one are verified again
 
     async def require_fresh(self) -> None:
-        """Fetch when there is no set, or it is older than ten minutes.
+        """Fetch when there is no set, or it is older than ten minutes; one request does so, the others do not wait.
 
         Raises:
             Refusal: `identity_unavailable` (503) when no set younger than a day can be had.
         """
-        if self._good_at is None or self._age(self._good_at) >= REFRESH_SECONDS:
+        stale = self._good_at is not None and self._age(self._good_at) >= REFRESH_SECONDS
+        if self._good_at is None or (stale and not self._lock.locked()):
             await self._fetch()
         if self._good_at is None or self._age(self._good_at) > KEEP_LAST_GOOD.total_seconds():
             raise Refusal(
@@ -162,7 +163,8 @@ def _verification_key(entry: dict[str, Any]) -> VerificationKey | None:
     algorithms = _algorithms_of(entry)
     if "d" in entry or not isinstance(entry.get("kid"), str) or not KID.match(entry["kid"]):
         return None  # a published private key proves nothing
-    if entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ["verify"]):
+    operations = entry.get("key_ops", ["verify"])
+    if entry.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
         return None
     if "alg" in entry:
         algorithms &= {entry["alg"]} if isinstance(entry["alg"], str) else frozenset()
@@ -170,11 +172,16 @@ def _verification_key(entry: dict[str, Any]) -> VerificationKey | None:
         return None
     try:
         key = jwk.import_key({name: entry[name] for name in ("kty", "crv", "x", "y", "n", "e") if name in entry})
-        if isinstance(key, jwk.RSAKey) and key.public_key.key_size not in RSA_BITS:
+        if isinstance(key, jwk.RSAKey) and not _is_sound(key):
             return None
     except (JoseError, ValueError, TypeError):
         return None
     return VerificationKey(frozenset(algorithms), key)
+
+
+def _is_sound(key: jwk.RSAKey) -> bool:
+    """Long enough to trust, and neither so long nor with such an exponent that verifying becomes a burden."""
+    return key.public_key.key_size in RSA_BITS and key.public_key.public_numbers().e.bit_length() <= 32
 
 
 def _algorithms_of(entry: dict[str, Any]) -> frozenset[str]:
