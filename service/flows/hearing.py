@@ -1,0 +1,310 @@
+"""How any text of a merchant is heard: judged, measured, counted, and answered with one shape everywhere.
+
+Replies, notes, offers, refusals, names: every merchant text field comes through `hear`; what the measure does not let
+out is stored as an attempt and answered with an `Outcome`, and the state of things does not move (promise 1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from service.domain.errors import Conflict, GuardFailed
+from service.domain.moderation import Advice, Channel, Finding, Measure, ModeratedReply, moderated
+from service.domain.moderation import Context as Circumstances
+from service.domain.policy import Policy
+from service.domain.transcript import Entry, receipt, rfc3339
+from service.flows.context import Context
+from service.store import tables
+
+OFFENCE_WINDOW: Final = timedelta(days=30)  # choice: repeat offences count for 30 days, as standing does
+
+
+class Token(NamedTuple):
+    """A one-time leave to send a held text as it is, as it was found in the store."""
+
+    id: str
+    seat_id: str
+    thread_id: str
+    text_sha256: str
+    pack_sha256: str
+    expires_at: datetime
+    used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseFound:
+    """A promise found in delivered words, ready to be confirmed."""
+
+    id: str
+    state: str
+    wording: str
+    action: str
+    amount_fen: int | None
+    amount_max_fen: int | None
+    due_at: datetime | None
+    start: int
+    end: int
+    canonical_zh: str
+    canonical_en: str
+    canonical_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the sender of a merchant text is told; one shape over HTTP and WebSocket (api.md section 2)."""
+
+    outcome: str  # sent, confirm, edit, rejected, notice
+    message_id: str
+    measure: str
+    direct_to_human: bool
+    findings: tuple[Finding, ...]
+    advice: tuple[Advice, ...]
+    rules: str  # pack@version of the rules that judged it
+    receipt_seq: int
+    receipt_hash: str
+    receipt_at: datetime
+    answers: bool = True  # False: delivered, but the question stays open and the clock runs on
+    banner_until: datetime | None = None
+    confirm_token: str | None = None
+    confirm_until: datetime | None = None
+    notice_id: str | None = None
+    due_at: datetime | None = None
+    promises: tuple[PromiseFound, ...] = field(default=())
+
+    @property
+    def is_sent(self) -> bool:
+        """The words went out."""
+        return self.outcome == "sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A merchant text with its verdict and what follows for the sender."""
+
+    reply: ModeratedReply
+    outcome: str
+    token_used: str | None = None
+    notice_id: str | None = None  # of an earlier notice that is still unread
+
+    @property
+    def is_sent(self) -> bool:
+        """The words go out."""
+        return self.outcome == "sent"
+
+    @property
+    def delivery(self) -> str:
+        """How the message is stored."""
+        return {"sent": "delivered", "confirm": "held"}.get(self.outcome, "blocked")
+
+
+_OUTCOMES: Final[Mapping[Measure, str]] = {
+    Measure.NONE: "sent",
+    Measure.REMIND: "sent",
+    Measure.SUGGEST_EDIT: "confirm",
+    Measure.REQUIRE_EDIT: "edit",
+    Measure.REJECT: "rejected",
+    Measure.REJECT_WITH_NOTICE: "notice",
+}
+
+
+def hear(
+    ctx: Context,
+    text: str,
+    *,
+    channel: Channel,
+    platform: str,
+    question: str | None = None,
+    earlier_offences: Mapping[str, int] | None = None,
+    thread_id: str,
+    token: Token | None = None,
+    open_notice_id: str | None = None,
+) -> Heard:
+    """Judge a text and decide what happens to it.
+
+    Args:
+        thread_id: the conversation (inquiry, ticket or dispute) that a confirm token is bound to.
+        token: the leave to send a held text as it is, if the sender shows one.
+        open_notice_id: a notice of this seat that is still unread; nothing goes out until it is read.
+
+    Raises:
+        Conflict: `confirm_token_invalid`: the token is of another seat, conversation, text or rule pack, or used.
+    """
+    rules = ctx.house.rules().for_platform(platform)
+    circumstances = Circumstances(channel=channel, platform=platform, question=question)
+    reply = moderated(text, rules, circumstances, earlier_offences=earlier_offences or {})
+    if open_notice_id is not None:
+        return Heard(reply, "notice", notice_id=open_notice_id)
+    outcome = _OUTCOMES[reply.verdict.measure]
+    if token is not None:
+        _require_fits(ctx, token, text, reply, thread_id)
+        if outcome == "confirm":
+            return Heard(reply, "sent", token_used=token.id)
+    return Heard(reply, outcome)
+
+
+def _require_fits(ctx: Context, token: Token, text: str, reply: ModeratedReply, thread_id: str) -> None:
+    fits = (
+        token.used_at is None
+        and token.seat_id == (ctx.actor.seat_id or "")
+        and token.thread_id == thread_id
+        and token.text_sha256 == text_sha256(text)
+        and token.pack_sha256 == reply.verdict.pack_sha256
+        and ctx.received_at < token.expires_at
+    )
+    if not fits:
+        raise Conflict(
+            "confirm_token_invalid", zh="该确认已失效,请重新发送", en="This leave to send is no longer good; send again"
+        )
+
+
+def consequences(
+    ctx: Context,
+    heard: Heard,
+    *,
+    dispute_id: str,
+    merchant_id: str,
+    message_id: str,
+    thread_id: str,
+    field_name: str,
+    policy: Policy,
+    window_due_at: datetime | None = None,
+) -> tuple[str | None, datetime | None, str | None]:
+    """Write what the verdict entails beside the message: offences, a notice, a one-time token.
+
+    Returns:
+        confirm token, its end, notice id; each None where there is none.
+    """
+    verdict, seat_id, plan = heard.reply.verdict, ctx.actor.seat_id or "", ctx.plan
+    for category in dict.fromkeys(f.category for f in verdict.findings):
+        plan.insert(
+            tables.Offence,
+            id=ctx.new_id(),
+            seat_id=seat_id,
+            merchant_id=merchant_id,
+            category=category,
+            measure=verdict.measure.value,
+            at=ctx.now,
+        )
+    if heard.token_used is not None:
+        plan.update(tables.ConfirmToken, heard.token_used, used_at=ctx.now)
+    if heard.outcome == "confirm":
+        ends = min(x for x in (ctx.now + policy.confirm_token_life, window_due_at) if x is not None)
+        token = ctx.new_id()
+        plan.insert(
+            tables.ConfirmToken,
+            id=token,
+            seat_id=seat_id,
+            thread_id=thread_id,
+            field=field_name,
+            text_sha256=text_sha256(heard.reply.text),
+            pack_sha256=verdict.pack_sha256,
+            expires_at=ends,
+            used_at=None,
+        )
+        return token, ends, None
+    if heard.outcome == "notice" and heard.notice_id is None:
+        notice = ctx.new_id()
+        plan.insert(
+            tables.Notice,
+            id=notice,
+            dispute_id=dispute_id,
+            merchant_id=merchant_id,
+            seat_id=seat_id,
+            message_id=message_id,
+            findings=[finding_facts(f) for f in verdict.findings],
+            created_at=ctx.now,
+            acknowledged_at=None,
+        )
+        return None, None, notice
+    return None, None, heard.notice_id
+
+
+def rules_facts(reply: ModeratedReply) -> dict[str, object]:
+    """The `rules` member of an entry: which rules judged it, and how."""
+    verdict = reply.verdict
+    return {
+        "pack": f"{verdict.pack_id}@{verdict.pack_version}",
+        "sha256": verdict.pack_sha256,
+        "decision": verdict.measure.value,
+        "hits": list(dict.fromkeys(f.rule for f in verdict.findings))[:20],
+    }
+
+
+def finding_facts(finding: Finding) -> dict[str, object]:
+    """A finding as JSON."""
+    return {
+        "rule": finding.rule,
+        "category": finding.category,
+        "measure": finding.measure.value,
+        "start": finding.start,
+        "end": finding.end,
+        "matched": finding.matched,
+        "reason": {"zh": finding.reason_zh, "en": finding.reason_en},
+    }
+
+
+def outcome_of(
+    ctx: Context,
+    heard: Heard,
+    made: Entry,
+    *,
+    message_id: str,
+    policy: Policy,
+    token: str | None = None,
+    token_ends: datetime | None = None,
+    notice_id: str | None = None,
+    due_at: datetime | None = None,
+    answers: bool = True,
+    promises: Sequence[PromiseFound] = (),
+) -> Outcome:
+    """The answer to the sender."""
+    verdict, kept = heard.reply.verdict, receipt(made)
+    reminded = heard.is_sent and verdict.measure is Measure.REMIND
+    return Outcome(
+        outcome=heard.outcome,
+        message_id=message_id,
+        measure=verdict.measure.value,
+        direct_to_human=verdict.direct_to_human,
+        findings=tuple(verdict.findings),
+        advice=tuple(verdict.advice),
+        rules=f"{verdict.pack_id}@{verdict.pack_version}",
+        receipt_seq=kept.seq,
+        receipt_hash=kept.hash,
+        receipt_at=kept.at,
+        answers=answers,
+        banner_until=ctx.now + policy.remind_banner if reminded else None,
+        confirm_token=token,
+        confirm_until=token_ends,
+        notice_id=notice_id,
+        due_at=due_at,
+        promises=tuple(promises),
+    )
+
+
+def require_length(text: str, *, least: int, most: int, field_name: str) -> None:
+    """Refuse a text outside its bounds, in Unicode code points.
+
+    Raises:
+        GuardFailed: `text_length`.
+    """
+    if not least <= len(text) <= most:
+        raise GuardFailed(
+            "text_length",
+            zh="文字长度不符合要求",
+            en="The text is too short or too long",
+            field=field_name,
+            least=least,
+            most=most,
+        )
+
+
+def text_sha256(text: str) -> str:
+    """The fingerprint that a token is bound to."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+__all__ = ["Heard", "Outcome", "PromiseFound", "Token", "consequences", "hear", "outcome_of", "rfc3339", "rules_facts"]

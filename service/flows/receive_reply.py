@@ -1,0 +1,455 @@
+"""THE path of every merchant message in an inquiry (architecture.md; docs/reply-path.md).
+
+Read once, authorise, moderate, decide the measure, append to the transcript, read the promises, move the inquiry,
+announce: all decided here, all written by one guarded statement afterwards. Nothing is locked while the text is judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.domain.errors import Absent, Conflict, Forbidden, GuardFailed, Refusal, WindowClosed
+from service.domain.inquiry import INQUIRY, InquiryFacts, grace, in_time, reply_trigger
+from service.domain.moderation import Channel
+from service.domain.policy import Policy
+from service.domain.promise_text import Extracted, OrderFacts, extract
+from service.domain.timers import window_timers
+from service.domain.transcript import Entry, instant, rfc3339
+from service.flows.context import AnsweredBefore, Context, StoredAnswer
+from service.flows.hearing import (
+    OFFENCE_WINDOW,
+    Heard,
+    Outcome,
+    PromiseFound,
+    Token,
+    consequences,
+    finding_facts,
+    hear,
+    outcome_of,
+    require_length,
+    rules_facts,
+)
+from service.store import tables, timers
+from service.store.replies import SeenForReply, counted, listed, read_for_reply
+from service.store.writes import Head
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the merchant sent. `text` is empty for a picture or an order card alone."""
+
+    client_message_id: str
+    kind: str = "text"
+    text: str = ""
+    attachment: str | None = None
+    confirm_token: str | None = None
+
+
+def receive_reply(ctx: Context, inquiry_id: str, said: Said, *, key_id: str) -> Outcome | Refusal:
+    """Take in one merchant message and answer its sender.
+
+    Returns:
+        An outcome, delivered or not; or `window_closed` for a message that came too late, which is recorded.
+
+    Raises:
+        Absent: no such inquiry, or another shop's.
+        Forbidden: the seat may not answer the platform.
+        Conflict: `duplicate_message`, `confirm_token_invalid`, `arrow_missing`.
+    """
+    seen = _read(ctx, inquiry_id, said, key_id)
+    _require_may_reply(ctx, seen)
+    ctx.plan.head = Head(seen.dispute_id, seen.version, seen.last_seq, seen.last_hash, seen.last_event_seq)
+    policy = ctx.policy(seen.policy_id, seen.policy_version).for_dispute(seen.dispute_type)
+    require_length(said.text, least=0, most=policy.reply_chars_max, field_name="text")
+    if seen.last_seq >= policy.case_entries_max:
+        raise GuardFailed("case_entries_max", zh="该纠纷记录已达上限", en="This dispute's transcript is full")
+    heard = hear(
+        ctx,
+        said.text,
+        channel=Channel.INQUIRY,
+        platform=seen.platform,
+        question=seen.question,
+        earlier_offences=counted(seen.offences),
+        thread_id=inquiry_id,
+        token=_token(seen, said),
+        open_notice_id=seen.open_notice_id,
+    )
+    if (refusal := _too_late(ctx, seen)) is not None:
+        _keep_late(ctx, seen, said, heard)
+        return refusal
+    return _take_in(ctx, seen, said, heard, policy)
+
+
+def _read(ctx: Context, inquiry_id: str, said: Said, key_id: str) -> SeenForReply:
+    seen = read_for_reply(
+        ctx.tx,
+        inquiry_id,
+        seat_id=ctx.actor.seat_id or "",
+        client_message_id=said.client_message_id,
+        token_id=said.confirm_token,
+        key_id=key_id,
+        offences_since=ctx.now - OFFENCE_WINDOW,
+    )
+    if seen is None or seen.merchant_id != ctx.actor.merchant_id:
+        raise Absent("inquiry")
+    if seen.key_fingerprint is not None:
+        raise AnsweredBefore(StoredAnswer(seen.key_fingerprint, seen.key_status or 0, seen.key_body or ""))
+    if seen.earlier_message_id is not None:
+        raise Conflict(
+            "duplicate_message",
+            zh="该消息已收到",
+            en="This message has been received",
+            message_id=seen.earlier_message_id,
+        )
+    return seen
+
+
+def _require_may_reply(ctx: Context, seen: SeenForReply) -> None:
+    """The owner answers by default; a seat answers with IM permission and the owner's designation (source 002)."""
+    if seen.seat_active is None:
+        raise Absent("inquiry")
+    if not seen.seat_active:
+        raise Forbidden("seat_inactive", zh="该客服账号已停用", en="This seat is switched off")
+    if not seen.seat_is_owner and not (seen.seat_may_im and seen.seat_designated):
+        raise Forbidden(
+            "im_permission_missing",
+            zh="该客服没有回复平台客服的权限",
+            en="This seat may not answer the platform",
+            im_permission=bool(seen.seat_may_im),
+            designated=bool(seen.seat_designated),
+        )
+
+
+def _token(seen: SeenForReply, said: Said) -> Token | None:
+    if said.confirm_token is None:
+        return None
+    if seen.token_seat_id is None or seen.token_expires_at_us is None:
+        raise Conflict("confirm_token_invalid", zh="该确认已失效,请重新发送", en="No such leave to send; send again")
+    return Token(
+        said.confirm_token,
+        seen.token_seat_id,
+        seen.token_thread_id or "",
+        seen.token_text_sha256 or "",
+        seen.token_pack_sha256 or "",
+        instant(seen.token_expires_at_us),
+        None if seen.token_used_at_us is None else instant(seen.token_used_at_us),
+    )
+
+
+# --- too late -------------------------------------------------------------------------------------------------------
+
+
+def _too_late(ctx: Context, seen: SeenForReply) -> Refusal | None:
+    """Why the message cannot be an answer any more; windows are judged by `received_at` alone."""
+    due_at, received_at = seen.due_at, ctx.received_at
+    ends = due_at
+    if seen.inquiry_state == "closed":
+        closed = None if seen.inquiry_closed_at_us is None else instant(seen.inquiry_closed_at_us)
+        if seen.close_cause == "agent" and closed is not None and received_at < closed:
+            return None
+        ends = closed
+    elif seen.inquiry_state == "awaiting_agent" or (due_at is not None and in_time(received_at, due_at)):
+        return None
+    if seen.inquiry_state in ("routing", "undeliverable") or ends is None:
+        return Conflict("inquiry_not_open", zh="该会话不能回复", en="Nobody is asked here", state=seen.inquiry_state)
+    return WindowClosed(due_at=rfc3339(ends), received_at=rfc3339(received_at))
+
+
+def _keep_late(ctx: Context, seen: SeenForReply, said: Said, heard: Heard) -> None:
+    """A late attempt reaches nobody but stays in the transcript (edge cases 14 and 29)."""
+    message_id = ctx.new_id()
+    made = _record(ctx, "merchant.reply_late", seen, said, heard, message_id)
+    _insert_message(ctx, seen, said, heard, message_id, made, delivery="late", answers=False)
+    ctx.announce("inquiry.message_late", inquiry_id=seen.inquiry_id, message_id=message_id)
+
+
+# --- in time --------------------------------------------------------------------------------------------------------
+
+
+def _take_in(ctx: Context, seen: SeenForReply, said: Said, heard: Heard, policy: Policy) -> Outcome:
+    answers = heard.is_sent and heard.reply.answers
+    state = _revived(ctx, seen) if heard.is_sent and seen.inquiry_state in ("expired", "closed") else seen.inquiry_state
+    due_at = _advance(ctx, seen, heard, state, answers, policy)
+    message_id = ctx.new_id()
+    kind = "merchant.reply" if heard.is_sent else f"merchant.reply_{heard.delivery}"
+    made = _record(ctx, kind, seen, said, heard, message_id)
+    _insert_message(ctx, seen, said, heard, message_id, made, delivery=heard.delivery, answers=answers)
+    token, token_ends, notice_id = consequences(
+        ctx,
+        heard,
+        dispute_id=seen.dispute_id,
+        merchant_id=seen.merchant_id,
+        message_id=message_id,
+        thread_id=seen.inquiry_id,
+        field_name="reply",
+        policy=policy,
+        window_due_at=due_at,
+    )
+    promises = _promises(ctx, seen, said, made, message_id, policy) if heard.is_sent else ()
+    _announce(ctx, seen, heard, message_id, answers)
+    return outcome_of(
+        ctx,
+        heard,
+        made,
+        message_id=message_id,
+        policy=policy,
+        token=token,
+        token_ends=token_ends,
+        notice_id=notice_id,
+        due_at=due_at,
+        answers=answers,
+        promises=promises,
+    )
+
+
+def _advance(
+    ctx: Context, seen: SeenForReply, heard: Heard, state: str, answers: bool, policy: Policy
+) -> datetime | None:
+    """Move the inquiry; returns the end of the reply window while it runs on."""
+    if state in ("expired", "closed"):
+        return None  # a blocked attempt revives nothing; a message that met the agent's close is only kept
+    measure = heard.reply.verdict.measure.value
+    sent_as_is = heard.token_used is not None
+    trigger = reply_trigger(measure=measure, confirmed_as_is=sent_as_is, answers=answers)
+    if not heard.is_sent and heard.notice_id is not None:
+        trigger, measure = "merchant_reply_blocked", "reject_with_notice"
+    if state == "awaiting_agent":
+        if not heard.is_sent:
+            return None
+        trigger = "merchant_reply_delivered"
+    facts = InquiryFacts(
+        policy=policy,
+        now=ctx.now,
+        received_at=ctx.received_at,
+        due_at=seen.due_at,
+        measure=measure,
+        confirmed_as_is=sent_as_is,
+        dispute_intervening=seen.dispute_state == "intervening",
+    )
+    arrow = INQUIRY.advance(state, trigger, facts, side="merchant")
+    target = INQUIRY.target(state, arrow)
+    if target == "awaiting_agent" and seen.inquiry_state != "awaiting_agent":
+        timers.disarm(ctx.plan, seen.inquiry_id, window_timers(policy), at=ctx.now)
+        idle_at = ctx.now + policy.inquiry_idle
+        timers.arm(
+            ctx.plan,
+            dispute_id=seen.dispute_id,
+            subject_id=seen.inquiry_id,
+            name="inquiry_idle",
+            due_at=idle_at,
+            fires_at=idle_at + policy.settle_margin,
+        )
+        ctx.plan.update(tables.Inquiry, seen.inquiry_id, state=target, answered_at=ctx.received_at)
+        return None
+    return _graced(ctx, seen, trigger, policy) if state == "awaiting_merchant" else None
+
+
+def _graced(ctx: Context, seen: SeenForReply, trigger: str, policy: Policy) -> datetime | None:
+    """The clock runs on; the first attempt of the turn that was blocked or held in time earns the grace R1g."""
+    due_at = seen.due_at
+    assert due_at is not None, "an armed inquiry has a window"
+    if trigger not in ("merchant_reply_blocked", "merchant_reply_held"):
+        return due_at
+    longer = grace(due_at, ctx.received_at, policy, bool(seen.grace_used))
+    if longer is None:
+        return due_at
+    ctx.plan.update(tables.Inquiry, seen.inquiry_id, due_at=longer, grace_used=True)
+    if longer > due_at:
+        timers.arm(
+            ctx.plan,
+            dispute_id=seen.dispute_id,
+            subject_id=seen.inquiry_id,
+            name="reply_window",
+            due_at=longer,
+            fires_at=longer + policy.settle_margin,
+        )
+    return longer
+
+
+def _revived(ctx: Context, seen: SeenForReply) -> str:
+    """In time stays in time: the reply came before the end, so the expiry is taken back (lifecycle.md section 4)."""
+    ticket = _ticket_of(ctx, seen.inquiry_id)
+    by_agent = seen.inquiry_state == "closed"
+    facts = InquiryFacts(
+        now=ctx.now,
+        received_at=ctx.received_at,
+        due_at=seen.due_at,
+        closed_at=None if seen.inquiry_closed_at_us is None else instant(seen.inquiry_closed_at_us),
+        closed_by_agent=by_agent,
+        dispute_intervening=seen.dispute_state == "intervening",
+        ticket_state=ticket[1] if ticket else "",
+    )
+    arrow = INQUIRY.advance(seen.inquiry_state, "reply_received_in_time", facts, side="system")
+    if ticket is not None and ticket[1] == "issued":
+        ctx.plan.update(tables.Ticket, ticket[0], state="cancelled", ended_at=ctx.now)
+        timers.disarm(ctx.plan, ticket[0], ("ticket_sla",), at=ctx.now)
+        ctx.plan.update(tables.StandingEvent, f"{seen.inquiry_id}:{seen.turn}:timeout", voided_at=ctx.now)
+        ctx.record(
+            "service_ticket.cancelled",
+            facts={"ticket": ticket[0], "inquiry": seen.inquiry_id, "cause": "reply_received_in_time"},
+        )
+        ctx.announce("service_ticket.cancelled", ticket_id=ticket[0], cause="reply_received_in_time")
+    if not by_agent:
+        ctx.plan.update(tables.Inquiry, seen.inquiry_id, closed_at=None, close_cause=None)
+        if seen.inquiry_seat_id is not None:
+            ctx.plan.add(tables.Seat, seen.inquiry_seat_id, open_inquiries=1)
+        ctx.record("inquiry.revived", facts={"inquiry": seen.inquiry_id, "received_at": rfc3339(ctx.received_at)})
+    return "awaiting_merchant" if not by_agent and arrow.target == "awaiting_agent" else "closed"
+
+
+def _ticket_of(ctx: Context, inquiry_id: str) -> tuple[str, str] | None:
+    rows = ctx.tx.rows(
+        "SELECT id, state FROM service_ticket WHERE inquiry_id = ? AND state <> 'cancelled'", (inquiry_id,)
+    )
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
+# --- what is written ------------------------------------------------------------------------------------------------
+
+
+def _record(ctx: Context, kind: str, seen: SeenForReply, said: Said, heard: Heard, message_id: str) -> Entry:
+    findings = [finding_facts(f) for f in heard.reply.verdict.findings]
+    return ctx.record(
+        kind,
+        facts={
+            "message": message_id,
+            "inquiry": seen.inquiry_id,
+            "turn": seen.turn,
+            "kind": said.kind,
+            "received_at": rfc3339(ctx.received_at),
+        },
+        rules=rules_facts(heard.reply),
+        private={
+            "text": heard.reply.text,
+            "attachment": said.attachment,
+            "client_message_id": said.client_message_id,
+            "findings": findings or None,
+        },
+    )
+
+
+def _insert_message(
+    ctx: Context,
+    seen: SeenForReply,
+    said: Said,
+    heard: Heard,
+    message_id: str,
+    made: Entry,
+    *,
+    delivery: str,
+    answers: bool,
+) -> None:
+    ctx.plan.insert(
+        tables.Message,
+        id=message_id,
+        dispute_id=seen.dispute_id,
+        thread_id=seen.inquiry_id,
+        conversation="inquiry",
+        seq=made.seq,
+        sender_side="merchant",
+        sender_id=ctx.actor.seat_id,
+        kind=said.kind,
+        delivery=delivery,
+        measure=heard.reply.verdict.measure.value,
+        answers=answers,
+        attachment=said.attachment,
+        client_message_id=said.client_message_id,
+        received_at=ctx.received_at,
+    )
+
+
+def _promises(
+    ctx: Context, seen: SeenForReply, said: Said, made: Entry, message_id: str, policy: Policy
+) -> tuple[PromiseFound, ...]:
+    """Read the promises out of delivered words; each is kept unconfirmed, and supersedes an unrelayed one."""
+    order = OrderFacts(
+        quantity=seen.quantity,
+        paid_fen=seen.paid_fen,
+        refundable_fen=seen.refundable_fen,
+        returnable=bool(seen.returnable),
+        custom_made=bool(seen.custom_made),
+        on_time_insured=bool(seen.on_time_insured),
+        ship_by=None if seen.ship_by_us is None else instant(seen.ship_by_us),
+    )
+    extracted = extract(said.text, seen.question, ctx.received_at, order)[: policy.promises_per_message_max]
+    if not extracted:
+        return ()
+    found = tuple(_kept_promise(ctx, seen, each, message_id, policy) for each in extracted)
+    _supersede(ctx, seen, {p.action for p in found if p.wording == "unconditional"})
+    ctx.record(
+        "promise.extracted",
+        facts={
+            "message": message_id,
+            "promises": [
+                {"id": p.id, "wording": p.wording, "action": p.action, "canonical": p.canonical_sha256} for p in found
+            ],
+        },
+        private={"canonical": [{"zh": p.canonical_zh, "en": p.canonical_en} for p in found]},
+    )
+    ctx.announce("promise.extracted", inquiry_id=seen.inquiry_id, promise_ids=[p.id for p in found])
+    return found
+
+
+def _kept_promise(ctx: Context, seen: SeenForReply, each: Extracted, message_id: str, policy: Policy) -> PromiseFound:
+    promise_id = ctx.new_id()
+    ctx.plan.insert(
+        tables.Promise,
+        id=promise_id,
+        dispute_id=seen.dispute_id,
+        message_id=message_id,
+        state="extracted",
+        wording=each.wording,
+        action=each.action,
+        amount_fen=each.amount_fen,
+        amount_max_fen=each.amount_max_fen,
+        due_at=each.due_at,
+        span_start=each.start,
+        span_end=each.end,
+        canonical_zh=each.canonical.zh,
+        canonical_en=each.canonical.en,
+        canonical_sha256=each.canonical.sha256_hex,
+        created_at=ctx.now,
+    )
+    lapses = ctx.now + policy.promise_lapse
+    timers.arm(
+        ctx.plan,
+        dispute_id=seen.dispute_id,
+        subject_id=promise_id,
+        name="promise_lapse",
+        due_at=lapses,
+        fires_at=lapses + policy.settle_margin,
+    )
+    return PromiseFound(
+        promise_id,
+        "extracted",
+        each.wording,
+        each.action,
+        each.amount_fen,
+        each.amount_max_fen,
+        each.due_at,
+        each.start,
+        each.end,
+        each.canonical.zh,
+        each.canonical.en,
+        each.canonical.sha256_hex,
+    )
+
+
+def _supersede(ctx: Context, seen: SeenForReply, actions: set[str]) -> None:
+    """A newer promise of the same action takes the place of one that the buyer has not been told."""
+    for promise_id, action, _state in listed(seen.open_promises):
+        if action in actions:
+            ctx.plan.update(tables.Promise, promise_id, state="superseded", ended_at=ctx.now)
+            timers.disarm(ctx.plan, promise_id, ("promise_lapse",), at=ctx.now)
+            ctx.record("promise.superseded", facts={"promise": promise_id, "action": action})
+
+
+def _announce(ctx: Context, seen: SeenForReply, heard: Heard, message_id: str, answers: bool) -> None:
+    thin = {"inquiry_id": seen.inquiry_id, "message_id": message_id}
+    if heard.is_sent:
+        ctx.announce("inquiry.answered" if answers else "inquiry.message_delivered", **thin)
+    else:
+        ctx.announce("inquiry.message_blocked", measure=heard.reply.verdict.measure.value, **thin)
+    if heard.reply.verdict.direct_to_human:
+        ctx.announce("moderation.buyer_routed_to_human", merchant_id=seen.merchant_id, **thin)

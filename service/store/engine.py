@@ -1,0 +1,414 @@
+"""One way to run a story on either database: SQLite with one writer thread, PostgreSQL with several workers.
+
+A story is a plain function of a `Transaction`; the edge hands it over and awaits the future. On SQLite the writer
+drains its queue and commits once per batch (group commit), answering after the commit; if the database refuses, the
+batch is rolled back and each story is run alone. On PostgreSQL every worker thread owns a connection and runs one story
+at a time. A lost race runs the story again, at most three times, then it is `busy`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session, SQLModel
+
+from service.store import tables as tables  # registers the tables with the metadata
+from service.store.triggers import create_triggers
+from service.store.writes import Busy, LostRace, Plan, apply_on_postgres, apply_on_sqlite
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+Story = Callable[["Transaction"], T]
+
+TRIES_MAX: Final = 3  # architecture.md: a lost race runs again, at most three times
+GROUP_MAX: Final = 16  # stories per SQLite commit; evidence.md section 3: batches of 16
+QUEUE_MAX: Final = 10_000  # stories waiting for the writer or a worker
+SQLITE_BUSY_MS: Final = 5_000
+
+
+class DatabaseHeld(Exception):
+    """Another process has this SQLite file; only one may write it."""
+
+
+class Transaction:
+    """What a story may use while it runs: reads through `session` or `driver`, one `apply` at the end."""
+
+    def __init__(self, connection: Connection, dialect: str) -> None:
+        self.connection = connection
+        self.dialect = dialect
+        self.driver: Any = connection.connection.driver_connection
+        self.wrote = False
+        self._session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        """A session for reading rows; nothing is ever flushed through it."""
+        if self._session is None:
+            self._session = Session(self.connection, autoflush=False, join_transaction_mode="rollback_only")
+        return self._session
+
+    def rows(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Run a handwritten read with `?` marks on the driver's own connection."""
+        if self.dialect == "postgresql":
+            statement = statement.replace("?", "%s")
+        found: list[tuple[Any, ...]] = self.driver.execute(statement, parameters).fetchall()
+        return found
+
+    def apply(self, plans: Sequence[Plan]) -> None:
+        """Write; raises LostRace if the world has moved."""
+        self.wrote = True
+        try:
+            (apply_on_postgres if self.dialect == "postgresql" else apply_on_sqlite)(self.driver, plans)
+        except Exception as error:
+            if _is_race(error):
+                raise LostRace(str(error)) from error
+            raise
+        if self._session is not None:
+            self._session.expire_all()
+
+    def close(self) -> None:
+        """Forget the rows that were read."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+# A broken unique rule or CHECK means that somebody was faster: the story runs again and sees what they wrote.
+_RACES: Final = frozenset(
+    {
+        "SQLITE_CONSTRAINT_CHECK",
+        "SQLITE_CONSTRAINT_PRIMARYKEY",
+        "SQLITE_CONSTRAINT_TRIGGER",
+        "SQLITE_CONSTRAINT_UNIQUE",
+        "UniqueViolation",
+        "CheckViolation",
+        "SerializationFailure",
+        "DeadlockDetected",
+        "LockNotAvailable",
+    }
+)
+
+
+def _is_race(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorname", type(error).__name__) in _RACES
+
+
+class Job:
+    """A story waiting to run, and the future of its answer."""
+
+    __slots__ = ("alone", "future", "one_statement", "story")
+
+    def __init__(self, story: Story[Any], *, alone: bool, one_statement: bool) -> None:
+        self.story = story
+        self.future: Future[Any] = Future()
+        self.alone = alone  # must not share a transaction (dry runs roll back)
+        self.one_statement = one_statement  # reads once and writes one guarded statement: no BEGIN on PostgreSQL
+
+
+class Database:
+    """A database and the threads that may write it."""
+
+    def __init__(self, url: str, *, workers: int = 8) -> None:
+        """Open the database; creates nothing.
+
+        Raises:
+            DatabaseHeld: another process writes this SQLite file.
+        """
+        self.url = make_url(url)
+        self.dialect = self.url.get_backend_name()
+        self._lock_file: int | None = None
+        if self.dialect == "sqlite":
+            self._lock_file = _hold(self.url.database)
+        self.engine = make_engine(url, pool_size=workers)
+        self._backend: _Writer | _Workers = (
+            _Writer(self.engine) if self.dialect == "sqlite" else _Workers(self.engine, workers)
+        )
+        readers = 2 if self.dialect == "sqlite" else workers
+        self._readers = _Workers(make_engine(url, pool_size=readers, read_only=True), readers, read_only=True)
+
+    def submit(self, story: Story[T], *, alone: bool = False, one_statement: bool = False) -> Future[T]:
+        """Queue a story that may write."""
+        return self._backend.submit(Job(story, alone=alone, one_statement=one_statement))
+
+    def run(self, story: Story[T], *, alone: bool = False, one_statement: bool = False) -> T:
+        """Run a story that may write, and wait for it."""
+        return self.submit(story, alone=alone, one_statement=one_statement).result()
+
+    def submit_read(self, story: Story[T]) -> Future[T]:
+        """Queue a story that only reads."""
+        return self._readers.submit(Job(story, alone=False, one_statement=False))
+
+    def read(self, story: Story[T]) -> T:
+        """Run a story that only reads, and wait for it."""
+        return self.submit_read(story).result()
+
+    @property
+    def waiting(self) -> int:
+        """Stories in the queue, for the metrics."""
+        return self._backend.waiting
+
+    def close(self) -> None:
+        """Finish what is queued, then let go."""
+        self._backend.close()
+        self._readers.close()
+        self.engine.dispose()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+
+def make_engine(url: str, *, pool_size: int = 1, read_only: bool = False) -> Engine:
+    """An engine with the settings that were measured (stack.md, Database facts)."""
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=False)
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": 512},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, _: Any) -> None:
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"busy_timeout={SQLITE_BUSY_MS}",
+            "foreign_keys=ON",
+            "recursive_triggers=ON",  # INSERT OR REPLACE must meet the delete triggers of the transcript
+            f"query_only={'ON' if read_only else 'OFF'}",
+            "wal_autocheckpoint=" + ("0" if read_only else "1000"),
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def create_schema(engine: Engine) -> None:
+    """Make all tables and triggers at once; migrations must give the same (tests/test_schema.py)."""
+    with engine.begin() as connection:
+        SQLModel.metadata.create_all(connection)
+        create_triggers(connection)
+
+
+def _hold(database: str | None) -> int | None:
+    """Take the lock beside the file; the operating system lets go when the process dies."""
+    if not database or database == ":memory:":
+        return None
+    Path(database).parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(f"{database}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise DatabaseHeld(database) from error
+    return handle
+
+
+class _Writer:
+    """The one thread that writes a SQLite file."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._queue: queue.Queue[Job | None] = queue.Queue(QUEUE_MAX)
+        self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        return self._queue.qsize()
+
+    def submit(self, job: Job) -> Future[Any]:
+        try:
+            self._queue.put_nowait(job)
+        except queue.Full:
+            raise Busy from None
+        return job.future
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        with self._engine.connect() as connection:
+            while True:
+                batch, stop = self._next_batch()
+                if batch:
+                    self._run_batch(connection, batch)
+                if stop:
+                    return
+
+    def _next_batch(self) -> tuple[list[Job], bool]:
+        batch: list[Job] = []
+        job = self._queue.get()
+        while job is not None:
+            batch.append(job)
+            if job.alone or len(batch) == GROUP_MAX:
+                return batch, False
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                return batch, False
+        return batch, True
+
+    def _run_batch(self, connection: Connection, batch: list[Job]) -> None:
+        if batch[-1].alone or len(batch) == 1:
+            for job in batch:
+                _run_alone(connection, "sqlite", job)
+            return
+        outcomes: list[tuple[Job, Any, BaseException | None]] = []
+        transaction = connection.begin()
+        try:
+            for job in batch:
+                tx = Transaction(connection, "sqlite")
+                try:
+                    outcomes.append((job, job.story(tx), None))
+                except Exception as error:
+                    if tx.wrote:  # half a story must not ride along with the others
+                        raise
+                    outcomes.append((job, None, error))
+                finally:
+                    tx.close()
+            transaction.commit()
+        except Exception:
+            with suppress(DBAPIError):
+                transaction.rollback()
+            for job in batch:
+                _run_alone(connection, "sqlite", job)
+            return
+        for job, result, refusal in outcomes:
+            _answer(job, result, refusal)
+
+
+class _Workers:
+    """Threads that each own a connection."""
+
+    def __init__(self, engine: Engine, workers: int, *, read_only: bool = False) -> None:
+        self._engine = engine
+        self._read_only = read_only
+        self._local = threading.local()
+        self._connections: list[Connection] = []
+        self._free = threading.BoundedSemaphore(QUEUE_MAX)
+        self._waiting = 0
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="reader" if read_only else "worker")
+
+    @property
+    def waiting(self) -> int:
+        return self._waiting
+
+    def submit(self, job: Job) -> Future[Any]:
+        if not self._free.acquire(blocking=False):
+            raise Busy
+        self._pool.submit(self._run, job)
+        return job.future
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
+        for connection in self._connections:
+            with suppress(DBAPIError):
+                connection.close()
+        if self._read_only:
+            self._engine.dispose()
+
+    def _connection(self) -> Connection:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None or connection.closed or connection.invalidated:
+            connection = self._engine.connect()
+            self._local.connection = connection
+            self._connections.append(connection)
+        return connection
+
+    def _run(self, job: Job) -> None:
+        try:
+            connection = self._connection()
+        except Exception as error:
+            _answer(job, None, error)
+            return
+        finally:
+            self._free.release()
+        dialect = self._engine.dialect.name
+        if job.one_statement and dialect == "postgresql":
+            _run_unlocked(connection, job)
+        else:
+            _run_alone(connection, dialect, job)
+
+
+def _run_alone(connection: Connection, dialect: str, job: Job) -> None:
+    """One story in a transaction of its own, again after a lost race."""
+    for tries_left in reversed(range(TRIES_MAX)):
+        try:
+            with connection.begin() as transaction:
+                tx = Transaction(connection, dialect)
+                try:
+                    result = job.story(tx)
+                finally:
+                    tx.close()
+                if job.alone:
+                    transaction.rollback()
+            _answer(job, result, None)
+            return
+        except LostRace as race:
+            if not tries_left:
+                log.warning("gave_up", cause=str(race))
+                _answer(job, None, Busy())
+                return
+        except Exception as error:
+            _forget_if_broken(connection, error)
+            _answer(job, None, error)
+            return
+
+
+def _run_unlocked(connection: Connection, job: Job) -> None:
+    """On PostgreSQL: one read and one guarded statement, each its own transaction, so two round trips in all."""
+    driver: Any = connection.connection.driver_connection
+    driver.autocommit = True
+    try:
+        for tries_left in reversed(range(TRIES_MAX)):
+            tx = Transaction(connection, "postgresql")
+            try:
+                _answer(job, job.story(tx), None)
+                return
+            except LostRace as race:
+                if not tries_left:
+                    log.warning("gave_up", cause=str(race))
+                    _answer(job, None, Busy())
+                    return
+    except Exception as error:
+        _answer(job, None, error)
+        if driver.closed:
+            connection.invalidate()
+            return
+    finally:
+        if not driver.closed:
+            driver.autocommit = False
+
+
+def _forget_if_broken(connection: Connection, error: Exception) -> None:
+    driver = connection.connection.driver_connection if not connection.invalidated else None
+    if getattr(driver, "closed", False) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        connection.invalidate()
+
+
+def _answer(job: Job, result: Any, error: BaseException | None) -> None:
+    if job.future.cancelled():
+        return
+    if error is not None:
+        job.future.set_exception(error)
+    else:
+        job.future.set_result(result)
