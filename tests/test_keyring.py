@@ -12,7 +12,7 @@ from joserfc import jwk
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from service.api.keyring import JWKS_BYTES_MAX, HttpJwks, KeysUnavailable, read_jwks
+from service.api.keyring import JWKS_BYTES_MAX, HttpJwks, KeyRing, KeysUnavailable, read_jwks
 from tests.edge_app import Clock, StoredKeys, make_app
 from tests.edge_tokens import ISSUER, KEYS, Provider, claims, published, signed, who
 
