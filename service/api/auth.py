@@ -55,11 +55,25 @@ class _OneAlgorithm(jws.JWSRegistry):
         return self.algorithms[name]
 
 
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """A token that was good at `checked_at` (whole seconds since 1970)."""
+
+    generation: int
+    checked_at: int
+    claims: dict[str, Any]
+
+    def still_good(self, *, generation: int, now: int) -> bool:
+        """True while the keys are the same, the clock has not gone back, and it has not expired."""
+        same_keys = generation == self.generation
+        return same_keys and self.checked_at <= now and now - LEEWAY_SECONDS < self.claims["exp"]
+
+
 class TokenVerifier:
     """Verifies JWTs of one issuer for one audience.
 
     Asymmetric algorithms only; `jku`, `x5u`, `jwk` and `x5c` in a header are never looked at; `typ` is required.
-    A verified token is remembered by its own text, so that only its times are checked again.
+    A verified token is remembered by its own text until it expires or the provider's keys change.
     """
 
     def __init__(self, keys: KeyRing, *, issuer: str, audience: str, now: Clock) -> None:
@@ -67,7 +81,7 @@ class TokenVerifier:
         self._issuer = issuer
         self._audience = audience
         self._now = now
-        self._remembered: OrderedDict[str, tuple[int, dict[str, Any]]] = OrderedDict()
+        self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
 
     async def verify(self, token: str) -> dict[str, Any]:
         """The claims of a good token.
@@ -76,17 +90,16 @@ class TokenVerifier:
             Refusal: `token_invalid`, `token_expired` (401), or `identity_unavailable` (503).
         """
         await self._keys.require_fresh()
-        generation, claims = self._remembered.get(token, (-1, {}))
-        if generation != self._keys.generation:
-            claims = await self._verified(token)
-            self._remember(token, claims)
-        self._require_claims(claims)
-        return claims
-
-    def _remember(self, token: str, claims: dict[str, Any]) -> None:
-        self._remembered[token] = (self._keys.generation, claims)
+        now = int(self._now().timestamp())
+        known = self._remembered.get(token)
+        if known is not None and known.still_good(generation=self._keys.generation, now=now):
+            return known.claims
+        claims = await self._verified(token)
+        self._require_claims(claims, now=now)
+        self._remembered[token] = _Remembered(self._keys.generation, now, claims)
         if len(self._remembered) > REMEMBERED_TOKENS_MAX:
             self._remembered.popitem(last=False)
+        return claims
 
     async def _verified(self, token: str) -> dict[str, Any]:
         if len(token) > TOKEN_CHARS_MAX or not _TOKEN.match(token):
@@ -113,10 +126,10 @@ class TokenVerifier:
             raise token_invalid()
         return key
 
-    def _require_claims(self, claims: dict[str, Any]) -> None:
+    def _require_claims(self, claims: dict[str, Any], *, now: int) -> None:
         """iss, aud, exp and sub are essential; nbf and iat are checked where present (RFC 7519 section 4.1)."""
         registry = JWTClaimsRegistry(
-            now=int(self._now().timestamp()),
+            now=now,
             leeway=LEEWAY_SECONDS,
             iss={"essential": True, "value": self._issuer},
             aud={"essential": True, "value": self._audience},

@@ -16,7 +16,7 @@ import msgspec
 from litestar import Litestar, Request
 from litestar.config.app import AppConfig
 from litestar.connection import ASGIConnection
-from litestar.datastructures import Headers, MutableScopeHeaders
+from litestar.datastructures import Headers
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
@@ -110,7 +110,8 @@ class Contract(InitPlugin, ReceiveRoutePlugin):
         self.new_id = new_id
         self.body_bytes_max = body_bytes_max
         self.body_seconds_max = body_seconds_max
-        self.headers = {**SECURITY_HEADERS, **(headers or {})}
+        whole = {**SECURITY_HEADERS, **(headers or {})}
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in whole.items()]
         self.methods: dict[str, set[str]] = {}  # path template to methods: Litestar knows only those of one route
         self.operations: dict[tuple[str, str], HTTPRouteHandler] = {}
 
@@ -145,11 +146,12 @@ class Contract(InitPlugin, ReceiveRoutePlugin):
         """Headers of every answer, 404 and 500 too: before_send is the only hook that sees them all."""
         if message["type"] != "http.response.start":
             return
-        headers = MutableScopeHeaders.from_message(message)
-        for name, value in self.headers.items():
-            headers.setdefault(name, value)
+        sent = list(message["headers"])
+        present = {name.lower() for name, _ in sent}
+        sent += [pair for pair in self._headers if pair[0] not in present]
         if request_id := scope.get("state", {}).get("request_id"):
-            headers["X-Request-Id"] = request_id
+            sent.append((b"x-request-id", request_id.encode()))
+        message["headers"] = sent
 
 
 def seal(app: Litestar, contract: Contract) -> Litestar:

@@ -18,6 +18,7 @@ DEPTH_MAX = 64  # choice: our deepest shape has 5 levels; a C parser's stack has
 WHOLE_MAX = 2**53  # beyond it a float no longer names one integer
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _AT = re.compile(r"^(?P<message>.*?)(?: - at `(?P<where>(?:key in )?\$.*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
@@ -178,7 +179,7 @@ def invalid_body(error: msgspec.ValidationError) -> Refusal:
 
 def require_clean_text(value: str, *, where: str) -> None:
     """Refuse text with a NUL or half a surrogate pair: PostgreSQL cannot store it, UTF-8 cannot write it."""
-    if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+    if _UNSTORABLE.search(value):
         raise Refusal(
             "unstorable_text",
             kind=Kind.MALFORMED,
