@@ -13,7 +13,7 @@ from service.domain.errors import Absent, Conflict, Forbidden, GuardFailed, Refu
 from service.domain.inquiry import INQUIRY, InquiryFacts, grace, in_time, reply_trigger
 from service.domain.moderation import Channel
 from service.domain.policy import Policy
-from service.domain.promise_text import Extracted, OrderFacts, extract
+from service.domain.promise_text import OrderFacts
 from service.domain.timers import window_timers
 from service.domain.transcript import Entry, instant, rfc3339
 from service.flows.context import AnsweredBefore, Context, StoredAnswer
@@ -30,6 +30,7 @@ from service.flows.hearing import (
     require_length,
     rules_facts,
 )
+from service.flows.promising import Spoken, promises_found
 from service.store import tables, timers
 from service.store.replies import SeenForReply, counted, listed, read_for_reply
 from service.store.writes import Head
@@ -186,7 +187,7 @@ def _take_in(ctx: Context, seen: SeenForReply, said: Said, heard: Heard, policy:
         policy=policy,
         window_due_at=due_at,
     )
-    promises = _promises(ctx, seen, said, made, message_id, policy) if heard.is_sent else ()
+    promises = _promises(ctx, seen, said, message_id, policy) if heard.is_sent else ()
     _announce(ctx, seen, heard, message_id, answers)
     return outcome_of(
         ctx,
@@ -360,7 +361,7 @@ def _insert_message(
 
 
 def _promises(
-    ctx: Context, seen: SeenForReply, said: Said, made: Entry, message_id: str, policy: Policy
+    ctx: Context, seen: SeenForReply, said: Said, message_id: str, policy: Policy
 ) -> tuple[PromiseFound, ...]:
     """Read the promises out of delivered words; each is kept unconfirmed, and supersedes an unrelayed one."""
     order = OrderFacts(
@@ -372,77 +373,17 @@ def _promises(
         on_time_insured=bool(seen.on_time_insured),
         ship_by=None if seen.ship_by_us is None else instant(seen.ship_by_us),
     )
-    extracted = extract(said.text, seen.question, ctx.received_at, order)[: policy.promises_per_message_max]
-    if not extracted:
-        return ()
-    found = tuple(_kept_promise(ctx, seen, each, message_id, policy) for each in extracted)
-    _supersede(ctx, seen, {p.action for p in found if p.wording == "unconditional"})
-    ctx.record(
-        "promise.extracted",
-        facts={
-            "message": message_id,
-            "promises": [
-                {"id": p.id, "wording": p.wording, "action": p.action, "canonical": p.canonical_sha256} for p in found
-            ],
-        },
-        private={"canonical": [{"zh": p.canonical_zh, "en": p.canonical_en} for p in found]},
-    )
-    ctx.announce("promise.extracted", inquiry_id=seen.inquiry_id, promise_ids=[p.id for p in found])
-    return found
-
-
-def _kept_promise(ctx: Context, seen: SeenForReply, each: Extracted, message_id: str, policy: Policy) -> PromiseFound:
-    promise_id = ctx.new_id()
-    ctx.plan.insert(
-        tables.Promise,
-        id=promise_id,
+    spoken = Spoken(
         dispute_id=seen.dispute_id,
         message_id=message_id,
-        state="extracted",
-        wording=each.wording,
-        action=each.action,
-        amount_fen=each.amount_fen,
-        amount_max_fen=each.amount_max_fen,
-        due_at=each.due_at,
-        span_start=each.start,
-        span_end=each.end,
-        canonical_zh=each.canonical.zh,
-        canonical_en=each.canonical.en,
-        canonical_sha256=each.canonical.sha256_hex,
-        created_at=ctx.now,
+        text=said.text,
+        question=seen.question,
+        said_at=ctx.received_at,
+        order=order,
+        refs={"inquiry_id": seen.inquiry_id},
     )
-    lapses = ctx.now + policy.promise_lapse
-    timers.arm(
-        ctx.plan,
-        dispute_id=seen.dispute_id,
-        subject_id=promise_id,
-        name="promise_lapse",
-        due_at=lapses,
-        fires_at=lapses + policy.settle_margin,
-    )
-    return PromiseFound(
-        promise_id,
-        "extracted",
-        each.wording,
-        each.action,
-        each.amount_fen,
-        each.amount_max_fen,
-        each.due_at,
-        each.start,
-        each.end,
-        each.canonical.zh,
-        each.canonical.en,
-        each.canonical.sha256_hex,
-    )
-
-
-def _supersede(ctx: Context, seen: SeenForReply, actions: set[str]) -> None:
-    """A newer promise of the same action takes the place of one that the buyer has not been told."""
-    for promise_id, action, _state in listed(seen.open_promises):
-        if action in actions:
-            ctx.plan.update(tables.Promise, promise_id, state="superseded", ended_at=ctx.now)
-            timers.disarm(ctx.plan, promise_id, ("promise_lapse",), at=ctx.now)
-            ctx.record("promise.superseded", facts={"promise": promise_id, "action": action})
+    untold = [(promise_id, action, state) for promise_id, action, state in listed(seen.open_promises)]
+    return promises_found(ctx, spoken, untold=untold, policy=policy)
 
 
 def _announce(ctx: Context, seen: SeenForReply, heard: Heard, message_id: str, answers: bool) -> None:
