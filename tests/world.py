@@ -54,7 +54,7 @@ def rule_book() -> RuleBook:
 @lru_cache(maxsize=1)
 def relay_templates() -> RelayTemplates:
     """The relay templates of the repository."""
-    return load_relay_templates(RULES)
+    return load_relay_templates(RULES / "templates" / "relay.toml")
 
 
 class World:

@@ -20,6 +20,8 @@ from service.api import contract
 from service.api.auth import actor
 from service.domain.errors import Conflict, GuardFailed, Kind, Refusal
 from service.flows.context import AnsweredBefore, Context, House, StoredAnswer
+from service.flows.hearing import Outcome
+from service.metrics import Metrics
 from service.store import tables
 from service.store.engine import Database, Transaction
 from service.store.writes import Plan
@@ -47,6 +49,8 @@ class Runner:
     database: Database
     house: House
     now: Callable[[], datetime]
+    metrics: Metrics
+    ticks: Callable[[], bool] = lambda: True
     in_flight: set[str] = field(default_factory=set)
 
 
@@ -59,7 +63,7 @@ def runner(request: Request[Any, Any, Any]) -> Runner:
 
 async def perform(
     request: Request[Any, Any, Any], story: Story[T | Refusal], shape: Shape[T], *, hot: bool = False
-) -> Response[bytes]:
+) -> Response[Any]:
     """Run a story that may change things.
 
     Args:
@@ -76,7 +80,10 @@ async def perform(
     fingerprint = _fingerprint(request, await request.body())
     key_id = answer_id(who.subject, key)
 
-    def work(tx: Transaction) -> Response[bytes] | Refusal:
+    heard: list[Outcome] = []  # of the try that was kept
+
+    def work(tx: Transaction) -> Response[Any] | Refusal:
+        heard.clear()
         ctx = run.house.context(tx, actor=who, now=run.now(), received_at=arrived, cause=key)
         if not hot and (stored := _stored(tx, key_id)) is not None:
             return replayed(stored, fingerprint)
@@ -84,6 +91,8 @@ async def perform(
             result = story(ctx)
         except AnsweredBefore as before:
             return replayed(before.stored, fingerprint)
+        if isinstance(result, Outcome):
+            heard.append(result)
         if hot:
             return _remembered(ctx, ctx.plan, result, shape, key_id, fingerprint)
         if not ctx.plan.is_empty:
@@ -102,6 +111,9 @@ async def perform(
         answered = await asyncio.wrap_future(run.database.submit(work, alone=dry, one_statement=hot and not dry))
     finally:
         run.in_flight.discard(key_id)
+    for outcome in heard:
+        gravest = max(outcome.findings, key=lambda f: f.measure.rank, default=None)
+        run.metrics.measures.labels(outcome.measure, gravest.category if gravest else "none").inc()
     if isinstance(answered, Refusal):
         raise answered
     if dry:
@@ -109,11 +121,11 @@ async def perform(
     return answered
 
 
-async def look(request: Request[Any, Any, Any], story: Story[T], shape: Shape[T]) -> Response[bytes]:
+async def look(request: Request[Any, Any, Any], story: Story[T], shape: Shape[T]) -> Response[Any]:
     """Run a story that only reads."""
     run, who, arrived = runner(request), actor(request), contract.received_at(request)
 
-    def work(tx: Transaction) -> Response[bytes]:
+    def work(tx: Transaction) -> Response[Any]:
         ctx = run.house.context(tx, actor=who, now=run.now(), received_at=arrived)
         return _response(shape(ctx, story(ctx)))
 
@@ -135,7 +147,7 @@ def _stored(tx: Transaction, key_id: str) -> StoredAnswer | None:
     return StoredAnswer(*found[0]) if found else None
 
 
-def replayed(stored: StoredAnswer, fingerprint: str) -> Response[bytes] | Refusal:
+def replayed(stored: StoredAnswer, fingerprint: str) -> Response[Any] | Refusal:
     """The stored answer again, to the same request.
 
     Raises:
@@ -173,9 +185,9 @@ def _refusal_from(body: str) -> Refusal:
 
 def _remembered(
     ctx: Context, plan: Plan, result: T | Refusal, shape: Shape[T], key_id: str, fingerprint: str
-) -> Response[bytes] | Refusal:
+) -> Response[Any] | Refusal:
     """Shape the answer, store it with the key, and give it."""
-    answer: Response[bytes] | Refusal
+    answer: Response[Any] | Refusal
     if isinstance(result, Refusal):
         answer, status = result, 0
         kept: msgspec.Struct = _KeptRefusal(result.code, result.kind.value, result.zh, result.en, result.facts)
@@ -195,7 +207,7 @@ def _remembered(
     return answer
 
 
-def _response(shaped: Shaped) -> Response[bytes]:
+def _response(shaped: Shaped) -> Response[Any]:
     content = bytes(shaped.body) if isinstance(shaped.body, msgspec.Raw) else msgspec.json.encode(shaped.body)
     headers = {} if shaped.etag is None else {"ETag": f'"{shaped.etag}"'}
     return Response(content, status_code=shaped.status, media_type=JSON, headers=headers)

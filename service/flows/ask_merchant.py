@@ -101,7 +101,8 @@ def open_inquiry(ctx: Context, dispute_id: str, asked: Asked) -> str:
         created_at=ctx.now,
         closed_at=None if seat else ctx.now,
     )
-    _record_question(ctx, case, inquiry_id, asked, "inquiry.opened", seat_id=seat and seat.seat_id, due_at=due_at)
+    seat_id = seat.seat_id if seat else None
+    _record_question(ctx, case, inquiry_id, asked, "inquiry.opened", seat_id=seat_id, due_at=due_at)
     ctx.announce("inquiry.opened", inquiry_id=inquiry_id, state=state)
     if seat is None or due_at is None:
         _undeliverable(ctx, case, inquiry_id, asked, policy)

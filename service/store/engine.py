@@ -66,6 +66,13 @@ class Transaction:
         found: list[tuple[Any, ...]] = self.driver.execute(statement, parameters).fetchall()
         return found
 
+    def execute(self, statement: str, parameters: Sequence[Any]) -> None:
+        """Run a handwritten statement with `?` marks that is no part of a story (housekeeping, leases, counters)."""
+        if self.dialect == "postgresql":
+            statement = statement.replace("?", "%s")
+        self.wrote = True
+        self.driver.execute(statement, parameters)
+
     def apply(self, plans: Sequence[Plan]) -> None:
         """Write; raises LostRace if the world has moved."""
         self.wrote = True
@@ -130,7 +137,7 @@ class Database:
         self.dialect = self.url.get_backend_name()
         self._lock_file: int | None = None
         if self.dialect == "sqlite":
-            self._lock_file = _hold(self.url.database)
+            self._lock_file = hold(self.url.database)
         self.engine = make_engine(url, pool_size=workers)
         self._backend: _Writer | _Workers = (
             _Writer(self.engine) if self.dialect == "sqlite" else _Workers(self.engine, workers)
@@ -164,9 +171,8 @@ class Database:
         self._backend.close()
         self._readers.close()
         self.engine.dispose()
-        if self._lock_file is not None:
-            os.close(self._lock_file)
-            self._lock_file = None
+        let_go(self._lock_file)
+        self._lock_file = None
 
 
 def make_engine(url: str, *, pool_size: int = 1, read_only: bool = False) -> Engine:
@@ -207,7 +213,7 @@ def create_schema(engine: Engine) -> None:
         create_triggers(connection)
 
 
-def _hold(database: str | None) -> int | None:
+def hold(database: str | None) -> int | None:
     """Take the lock beside the file; the operating system lets go when the process dies."""
     if not database or database == ":memory:":
         return None
@@ -219,6 +225,12 @@ def _hold(database: str | None) -> int | None:
         os.close(handle)
         raise DatabaseHeld(database) from error
     return handle
+
+
+def let_go(lock: int | None) -> None:
+    """Release what `hold` took."""
+    if lock is not None:
+        os.close(lock)
 
 
 class _Writer:

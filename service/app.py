@@ -1,0 +1,189 @@
+"""The only place that wires: settings, database, rules, routes, the ticker, health, metrics. And the only clock."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from litestar import Litestar, Router
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from uuid_utils.compat import uuid7
+
+from service.api import health, inquiries
+from service.api.auth import Authenticator, TokenVerifier
+from service.api.contract import Contract, seal
+from service.api.issuer import DEMO_HEADERS, DEMO_ISSUER, BuiltInIssuer, demo_router
+from service.api.keyring import HttpJwks, JwksSource, KeyRing
+from service.api.observe import Observed
+from service.api.perform import Runner
+from service.api.terms import public
+from service.flows import lay_out_demo as demo_shops
+from service.flows.context import THE_CLOCK, House, Policies
+from service.metrics import Metrics
+from service.settings import Settings
+from service.store.engine import Database, Transaction
+from service.store.files import FolderStore
+from service.store.relay_templates import load_relay_templates
+from service.store.rulepacks import load_rule_book
+from service.ticker import Ticker
+
+VERSION = "1.0.0"  # of the API
+MODULES = (inquiries,)
+
+
+def clock() -> datetime:
+    """The one clock: UTC, microseconds."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """A new UUIDv7."""
+    return str(uuid7())
+
+
+@dataclass(slots=True)
+class Parts:
+    """What the app is made of; the tests reach in here."""
+
+    settings: Settings
+    database: Database
+    house: House
+    metrics: Metrics
+    ticker: Ticker
+
+
+def create_app(settings: Settings, *, now: Callable[[], datetime] = clock, tick: bool = True) -> Litestar:
+    """Wire everything.
+
+    Args:
+        now: the clock; tests move their own.
+        tick: False leaves the ticker still, for tests that fire timers by hand.
+    """
+    parts = make_parts(settings, now)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
+        if tick:
+            parts.ticker.start()
+        try:
+            yield
+        finally:  # graceful stop: requests have ended; finish the batch in hand, then what is queued
+            await asyncio.to_thread(parts.ticker.stop)
+            await asyncio.to_thread(parts.database.close)
+
+    headers, routers = {}, [Router("/v1", route_handlers=[h for m in MODULES for h in m.HANDLERS])]
+    source: JwksSource
+    if settings.demo:
+        issuer_name = DEMO_ISSUER
+        source = built_in = BuiltInIssuer(
+            settings.demo_key_path, audience=settings.oidc_audience, now=now, new_id=new_id
+        )
+        headers = dict(DEMO_HEADERS)
+        routers.append(demo_router(built_in))
+    else:
+        settings.require_identity()
+        assert settings.oidc_issuer is not None, "require_identity has looked"
+        assert settings.oidc_jwks_url is not None, "Settings has looked"
+        issuer_name, source = settings.oidc_issuer, HttpJwks(settings.oidc_jwks_url)
+    contract = Contract(
+        authenticate=_authenticator(parts, source, issuer_name, now),
+        now=now,
+        new_id=new_id,
+        body_bytes_max=settings.body_bytes_max,
+        body_seconds_max=float(settings.body_seconds_max),
+        headers=headers,
+    )
+    app = Litestar(
+        [*health.HANDLERS, *routers],
+        plugins=[contract],
+        openapi_config=openapi_config(),
+        lifespan=[lifespan],
+        debug=False,
+        logging_config=None,
+    )
+    app.state.runner = Runner(
+        parts.database, parts.house, now, parts.metrics, ticks=lambda: not tick or parts.ticker.alive
+    )
+    app.state.parts = parts
+    sealed = seal(app, contract)
+    sealed.asgi_handler = Observed(sealed.asgi_handler, parts.metrics)
+    return sealed
+
+
+def make_parts(settings: Settings, now: Callable[[], datetime]) -> Parts:
+    """Everything behind the edge."""
+    database = Database(settings.database_url, workers=settings.worker_threads)
+    book = load_rule_book(settings.rules_dir)
+    house = House(
+        rules=lambda: book,
+        policies=Policies(),
+        templates=load_relay_templates(settings.rules_dir / "templates" / "relay.toml"),
+        files=FolderStore(settings.files_dir),
+        new_id=new_id,
+        new_salt=lambda: os.urandom(32),
+        demo=settings.demo,
+    )
+    metrics = Metrics()
+    ticker = Ticker(database, house, now=now, decisions=DECISIONS, pay=lambda: 0, metrics=metrics)
+    return Parts(settings, database, house, metrics, ticker)
+
+
+def lay_out_demo(app: Litestar) -> None:
+    """Give the embedded demo its shops, where they are missing."""
+    parts: Parts = app.state.parts
+
+    def work(tx: Transaction) -> None:
+        at = clock()
+        ctx = parts.house.context(tx, actor=THE_CLOCK, now=at, received_at=at)
+        if demo_shops.lay_out_demo(ctx):
+            tx.apply([ctx.plan])
+
+    parts.database.run(work)
+
+
+DECISIONS: dict[str, Any] = {}
+
+
+def _authenticator(parts: Parts, source: JwksSource, issuer: str, now: Callable[[], datetime]) -> Authenticator:
+    return Authenticator(
+        TokenVerifier(KeyRing(source, now=now), issuer=issuer, audience=parts.settings.oidc_audience, now=now),
+        api_keys=StoredApiKeys(parts.database),
+        environment=parts.settings.api_key_environment,
+        now=now,
+    )
+
+
+def openapi_config() -> OpenAPIConfig:
+    """The document that openapi/openapi.json must equal; served at /schema/openapi.json, no page that loads a CDN."""
+    return OpenAPIConfig(
+        title="Gongduan 公断",
+        version=VERSION,
+        description="Refund-dispute intervention for marketplaces: disputes, inquiries, promises, evidence, rulings.",
+        create_examples=False,
+        render_plugins=[JsonRenderPlugin()],
+        openapi_router=Router("/schema", route_handlers=[], opt=public(), include_in_schema=False),
+    )
+
+
+def configure_logs(level: str) -> None:
+    """One JSON line per event on standard error; no bodies, no cookies, no tokens."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=None),
+        cache_logger_on_first_use=True,
+    )
