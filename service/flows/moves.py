@@ -133,6 +133,7 @@ def move(
     entry_facts: Mapping[str, object] | None = None,
     rules: Mapping[str, object] | None = None,
     private: Mapping[str, object] | None = None,
+    standing_of: str | None = None,
 ) -> Arrow[DisputeFacts]:
     """Pull a trigger of the dispute and write down everything that its arrow entails.
 
@@ -141,6 +142,7 @@ def move(
         side: who pulls it; defaults to the actor's side.
         changes: further columns of the dispute to set.
         entry_facts, rules, private: for the transcript entry `dispute.<trigger>`.
+        standing_of: the child whose failure counts towards standing, where the arrow counts one; else the dispute.
 
     Raises:
         Refusal: the state has no such arrow, it is not the actor's, or a guard says no. Nothing is planned then.
@@ -165,7 +167,8 @@ def move(
     if target != dispute.state:
         _enter(ctx, case, target, facts)
     if "standing.event" in arrow.effects:
-        count_standing(ctx, dispute.merchant_id, dispute.id, kind=trigger, standing_id=f"{dispute.id}:{trigger}")
+        counted = f"{standing_of or dispute.id}:{trigger}"
+        count_standing(ctx, dispute.merchant_id, dispute.id, kind=trigger, standing_id=counted, subject_id=standing_of)
     return arrow
 
 
