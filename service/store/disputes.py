@@ -140,7 +140,8 @@ class CaseFile:
     def _children(self, model: type[Child]) -> Sequence[Child]:
         columns = model.__table__.c  # type: ignore[attr-defined]  # SQLModel's metaclass sets it
         statement = select(model).where(columns.dispute_id == self.dispute.id).order_by(columns.id)
-        return self._session.exec(statement.limit(CHILDREN_MAX)).all()
+        # a row that was looked up before the lock is read again as it stands under it
+        return self._session.exec(statement.limit(CHILDREN_MAX), execution_options={"populate_existing": True}).all()
 
 
 def load_case(session: Session, dispute_id: str, *, lock: bool = True) -> CaseFile | None:
