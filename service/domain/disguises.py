@@ -1,0 +1,100 @@
+"""Every finite way to write a word, expanded at build time: jargon, split characters, the syllables it sounds like."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from itertools import islice, product
+
+from service.domain.normalise import FoldTable
+from service.domain.rule_language import Disguise, Disguises
+
+JARGON_PER_WORD_MAX = 64  # choice: spellings of one word that insiders' words may give
+SPLIT_PER_WORD_MAX = 96  # choice: every subset of the characters of a four-character word, two ways each
+
+
+def spellings(word: str, disguises: frozenset[Disguise], tables: Disguises, fold: FoldTable) -> frozenset[str]:
+    """The folded ways to write `word`, the word itself among them."""
+    plain = word.translate(fold)
+    ways = {plain}
+    if Disguise.JARGON in disguises:
+        ways.update(way.translate(fold) for way in islice(_in_jargon(plain, tables), JARGON_PER_WORD_MAX))
+    if Disguise.SPLIT in disguises:
+        ways.update(way.translate(fold) for way in islice(_split(plain, tables), SPLIT_PER_WORD_MAX))
+    ways.discard("")
+    return frozenset(ways)
+
+
+def _in_jargon(plain: str, tables: Disguises) -> Iterator[str]:
+    """`plain` with one of its parts said in insiders' words."""
+    for part, sayings in tables.jargon.items():
+        if part in plain:
+            for saying in sayings:
+                yield plain.replace(part, saying)
+
+
+def _split(plain: str, tables: Disguises) -> Iterator[str]:
+    """`plain` with any of its characters written as their parts, every subset of a short word."""
+    choices = [(character, *tables.split.get(character, ())) for character in plain]
+    if len(plain) <= 5:
+        yield from ("".join(chosen) for chosen in product(*choices))
+        return
+    for index, ways in enumerate(choices):
+        for way in ways[1:]:
+            yield plain[:index] + way + plain[index + 1 :]
+    yield "".join(ways[-1] for ways in choices)
+
+
+class SyllableTable(dict[int, str | int]):
+    """A `str.translate` table from a folded character to its toneless syllable; what has none stays itself."""
+
+    def __init__(self) -> None:
+        from pypinyin.constants import PINYIN_DICT
+
+        super().__init__()
+        self._readings = PINYIN_DICT
+
+    def __missing__(self, code_point: int) -> str | int:
+        readings = self._readings.get(code_point)
+        entry: str | int = toneless(readings.split(",")[0]) if readings else code_point
+        self[code_point] = entry
+        return entry
+
+    def has_reading(self, character: str) -> bool:
+        """Whether it is a Chinese character with a known reading."""
+        return ord(character) in self._readings
+
+
+def toneless(reading: str) -> str:
+    """A pinyin syllable as typed: tones off, ü as v."""
+    spread = unicodedata.normalize(
+        "NFD", reading.replace("ü", "v").replace("ǘ", "v").replace("ǚ", "v").replace("ǜ", "v")
+    )
+    return "".join(letter for letter in spread if not unicodedata.combining(letter)).lower()
+
+
+def sounds(plain: str, syllables: SyllableTable) -> frozenset[tuple[str, ...]]:
+    """The syllable rows a folded word may be typed as: character by character, and as read in the phrase.
+
+    Letters and digits in a word stand for themselves. A word without any Chinese character has no sound of its own.
+    """
+    if not any(syllables.has_reading(character) for character in plain):
+        return frozenset()
+    by_character = tuple(plain_sound(character, syllables) for character in plain)
+    return frozenset({by_character, _as_read(plain, by_character)})
+
+
+def plain_sound(character: str, syllables: SyllableTable) -> str:
+    """The syllable of one folded character."""
+    return character.translate(syllables)
+
+
+def _one_by_one(letters: str) -> list[str]:
+    return list(letters)
+
+
+def _as_read(plain: str, by_character: tuple[str, ...]) -> tuple[str, ...]:
+    from pypinyin import Style, lazy_pinyin
+
+    read = tuple(lazy_pinyin(plain, style=Style.NORMAL, v_to_u=False, errors=_one_by_one))  # type: ignore[arg-type]  # pypinyin takes a list, its stub says str
+    return read if len(read) == len(by_character) else by_character

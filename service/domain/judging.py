@@ -1,0 +1,190 @@
+"""From the words that occur in a text to the rules it breaks: nearness, innocent phrases, negation, facts."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from operator import attrgetter
+
+from service.domain.lexicon import CompiledRule, CompiledRules, NearSlots
+from service.domain.reading import Occurrence, Reading
+from service.domain.rule_language import Channel, Rule
+
+SPANS_PER_RULE_MAX = 16  # choice: more of the same tells the merchant nothing new
+NEGATION_CHARS_MAX = 6  # the longest negations have five characters
+AFTER_WINDOW_EXTRA = 6  # a warning may follow a little further off than a negation precedes
+
+Span = tuple[int, int]
+
+
+def broken_rules(
+    reading: Reading, rules: CompiledRules, *, channel: Channel, question: str | None, facts: frozenset[str]
+) -> Iterator[tuple[Rule, Span]]:
+    """Each rule the text breaks with each place where it does, rules in book order, places in text order."""
+    whole = {number for form in reading.whole_forms() for number in rules.whole.get(form, ())}
+    candidates = set(whole)
+    triggers = reading.present & rules.triggers
+    while triggers:
+        lowest = triggers & -triggers
+        candidates.update(rules.rules_of_slot[lowest.bit_length() - 1])
+        triggers ^= lowest
+    for number in sorted(candidates):
+        compiled = rules.rules[number]
+        if not _applies(compiled.rule, channel=channel, question=question, facts=facts):
+            continue
+        spans = set(_spans(compiled, reading, rules))
+        if number in whole and reading.came_from and not _is_excused_anywhere(compiled, reading):
+            spans.add((reading.came_from[0], reading.came_from[-1] + 1))
+        for span in _longest(spans)[:SPANS_PER_RULE_MAX]:
+            yield compiled.rule, span
+
+
+def _applies(rule: Rule, *, channel: Channel, question: str | None, facts: frozenset[str]) -> bool:
+    if channel not in rule.channels or not facts.isdisjoint(rule.unless_facts):
+        return False
+    return not rule.needs_question or bool(question and question.strip())
+
+
+def _spans(compiled: CompiledRule, reading: Reading, rules: CompiledRules) -> Iterator[Span]:
+    if _is_excused_anywhere(compiled, reading):
+        return
+    for span, words in _guilty_spans(compiled, reading):
+        if not (_is_innocent(span, words, compiled, reading) or _is_negated(span, words, compiled, reading, rules)):
+            yield span
+
+
+def _guilty_spans(compiled: CompiledRule, reading: Reading) -> Iterator[tuple[Span, list[Span]]]:
+    """Where the rule's words stand, each place with the words it is made of."""
+    for place in reading.occurrences(compiled.any_slot):
+        yield (place.start, place.end), [(place.start, place.end)]
+    for near in compiled.nears:
+        if near.need & reading.present == near.need:
+            yield from _near_spans(near, reading)
+    if compiled.patterns and reading.occurrences(compiled.cue_slot):
+        yield from ((span, [span]) for span in _pattern_spans(compiled, reading))
+
+
+def _pattern_spans(compiled: CompiledRule, reading: Reading) -> Iterator[Span]:
+    for pattern in compiled.patterns:
+        for found in pattern.finditer(reading.folded):
+            first, last = found.span()
+            if first < last:
+                yield reading.came_from[first], reading.came_from[last - 1] + 1
+
+
+def _near_spans(near: NearSlots, reading: Reading) -> Iterator[tuple[Span, list[Span]]]:
+    """From each word of the first group to the nearest words of the others."""
+    others = [(reading.occurrences(slot), _firsts(reading.occurrences(slot))) for slot in near.slots[1:]]
+    for place in reading.occurrences(near.slots[0]):
+        span, words = place, [(place.start, place.end)]
+        for places, firsts in others:
+            word = _nearest(span, places, firsts, near)
+            if word is None:
+                break
+            span = _spanning(span, word)
+            words.append((word.start, word.end))
+        else:
+            if not reading.is_split_by(span.start, span.end, clauses=not near.across):
+                yield (span.start, span.end), words
+
+
+def _firsts(places: list[Occurrence]) -> list[int]:
+    return [place.first for place in places]
+
+
+def _nearest(span: Occurrence, places: list[Occurrence], firsts: list[int], near: NearSlots) -> Occurrence | None:
+    """The nearest of `places` that does not overlap `span`, or None if none is near enough."""
+    index = bisect_left(firsts, span.last)
+    if index < len(places) and places[index].first - span.last <= near.window:
+        return places[index]
+    if near.ordered:
+        return None
+    index = bisect_left(firsts, span.first) - 1
+    for place in reversed(places[max(0, index - 3) : index + 1]):
+        if place.last <= span.first and span.first - place.last <= near.window:
+            return place
+    return None
+
+
+def _spanning(one: Occurrence, other: Occurrence) -> Occurrence:
+    return Occurrence(
+        min(one.start, other.start), max(one.end, other.end), min(one.first, other.first), max(one.last, other.last)
+    )
+
+
+def _is_innocent(span: Span, words: list[Span], compiled: CompiledRule, reading: Reading) -> bool:
+    """Whether an innocent phrase claims the hit or one of its words, or lies within and makes it innocent."""
+    if any(span[0] <= place.start and place.end <= span[1] for place in reading.occurrences(compiled.within)):
+        return True
+    return any(
+        _claims(place, word)
+        for slot in compiled.unless
+        for word in {span, *words}
+        for place in _around(reading.occurrences(slot), *word)
+    )
+
+
+def _claims(phrase: Occurrence, word: Span) -> bool:
+    """Whether a phrase needs characters of the word and is more than a part of it: 光线下 claims 线下拍."""
+    start, end = word
+    overlaps = phrase.start < end and start < phrase.end
+    is_a_part = start <= phrase.start and phrase.end <= end and (phrase.start, phrase.end) != word
+    return overlaps and not is_a_part
+
+
+def _around(places: list[Occurrence], start: int, end: int) -> list[Occurrence]:
+    """The few places that may overlap a stretch; phrases are short, so only the last ones that start before its end."""
+    low = bisect_left(places, start, key=attrgetter("start"))
+    high = bisect_left(places, end, key=attrgetter("start"))
+    return places[max(0, low - 8) : high]
+
+
+def _is_excused_anywhere(compiled: CompiledRule, reading: Reading) -> bool:
+    return bool(reading.occurrences(compiled.anywhere))
+
+
+def _is_negated(span: Span, words: list[Span], compiled: CompiledRule, reading: Reading, rules: CompiledRules) -> bool:
+    """Whether a negation stands before the hit in its clause, or between its words, or a warning after it."""
+    hit = reading.ranked(*span)
+    window = compiled.rule.unless_window
+    for place in _between(reading.occurrences(compiled.before), hit.first - window - NEGATION_CHARS_MAX, hit.last):
+        if (
+            hit.first - place.last <= window
+            and not any(place.start < end and start < place.end for start, end in words)
+            and not _is_no_negation(place, reading, rules)
+            and not reading.is_split_by(min(place.start, hit.start), max(place.end, hit.start), clauses=True)
+        ):
+            return True
+    return any(
+        not any(place.start < end and start < place.end for start, end in words)
+        and not _is_no_negation(place, reading, rules)
+        and not reading.is_split_by(hit.start, place.end, clauses=False)
+        for place in _between(reading.occurrences(compiled.after), hit.first, hit.last + window + AFTER_WINDOW_EXTRA)
+    )
+
+
+def _between(places: list[Occurrence], first: int, last: int) -> list[Occurrence]:
+    low = bisect_left(places, first, key=attrgetter("first"))
+    high = bisect_left(places, last, key=attrgetter("first"))
+    return places[low:high]
+
+
+def _is_no_negation(place: Occurrence, reading: Reading, rules: CompiledRules) -> bool:
+    """Whether the word only looks like a negation: 能不能, 特别."""
+    return any(
+        phrase.start <= place.start
+        and place.end <= phrase.end
+        and (phrase.start, phrase.end) != (place.start, place.end)
+        for phrase in _around(reading.occurrences(rules.not_negation), place.start, place.end)
+    )
+
+
+def _longest(spans: set[Span]) -> list[Span]:
+    """The longest of overlapping places, in text order."""
+    chosen: list[Span] = []
+    reach = -1
+    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if start >= reach:
+            chosen.append((start, end))
+            reach = end
+    return chosen

@@ -1,0 +1,180 @@
+"""Moderation: what a merchant's words deserve, decided before anyone else sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from service.domain.answers import is_an_answer as is_an_answer
+from service.domain.judging import broken_rules
+from service.domain.lexicon import CompiledRules as CompiledRules
+from service.domain.reading import Reading
+from service.domain.rule_language import Category, Ladder
+from service.domain.rule_language import Channel as Channel
+from service.domain.rule_language import Measure as Measure
+
+REPLY_CHARS_MAX = 10_000  # choice: the bound on one text, edge-cases.md number 30
+_NO_OFFENCES: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where the words stand and what they answer.
+
+    `facts` are facts of the order a rule may ask for, such as `on_time_insurance` (准时送达保险, source 003).
+    """
+
+    channel: Channel
+    platform: str
+    question: str | None = None
+    facts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One rule the text breaks. `start`, `end`: Unicode code points of the text as written, half-open."""
+
+    rule: str
+    category: str
+    measure: Measure
+    start: int
+    end: int
+    matched: str
+    reason_zh: str
+    reason_en: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to say instead. `kind`: neutral_word or standard_reply; a reply may hold {shop}, {ship_hours}."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement of one text, and the version of the rules that judged it."""
+
+    measure: Measure
+    direct_to_human: bool
+    findings: tuple[Finding, ...]
+    advice: tuple[Advice, ...]
+    pack_id: str
+    pack_version: int
+    pack_sha256: str
+    watched: tuple[Finding, ...] = ()  # of rules still in `watch`: recorded, without effect
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories found, gravest first, each once."""
+        ordered = sorted(self.findings, key=lambda finding: -finding.measure.rank)
+        return tuple(dict.fromkeys(finding.category for finding in ordered))
+
+
+@dataclass(frozen=True, slots=True)
+class ModeratedReply:
+    """Words that were judged. Made by `moderated` alone; the store accepts nothing else from a merchant."""
+
+    text: str
+    verdict: Verdict
+    context: Context
+    answers: bool  # whether it stops the reply window, apart from being delivered
+
+
+def moderate(text: str, rules: CompiledRules, context: Context) -> Verdict:
+    """Judge one text. Pure, total, linear in the text; the gravest finding decides the measure."""
+    acting: list[Finding] = []
+    watched: list[Finding] = []
+    scenes: list[str] = []
+    reading = Reading(text, rules)
+    broken = broken_rules(reading, rules, channel=context.channel, question=context.question, facts=context.facts)
+    for rule, (start, end) in broken:
+        measure = rules.profile.measures.get(rule.id, rule.measure)
+        finding = Finding(
+            rule.id, rule.category.value, measure, start, end, text[start:end], rule.reason_zh, rule.reason_en
+        )
+        (acting if rule.acts else watched).append(finding)
+        if rule.acts and rule.scene:
+            scenes.append(rule.scene)
+    acting.sort(key=lambda finding: (finding.start, finding.end, finding.rule))
+    return Verdict(
+        measure=max((finding.measure for finding in acting), key=lambda measure: measure.rank, default=Measure.NONE),
+        direct_to_human=_sends_to_human(acting, rules.ladder, context.channel),
+        findings=tuple(acting),
+        advice=_advice(scenes, rules),
+        pack_id=rules.pack_id,
+        pack_version=rules.pack_version,
+        pack_sha256=rules.pack_sha256,
+        watched=tuple(watched),
+    )
+
+
+def _sends_to_human(findings: list[Finding], ladder: Ladder, channel: Channel) -> bool:
+    """直连人工 (A6): after grave abuse the buyer's next contact goes past robot and queue."""
+    return channel in ladder.human_channels and any(
+        finding.category in ladder.human_categories and finding.measure.rank >= ladder.human_from.rank
+        for finding in findings
+    )
+
+
+def _advice(scenes: list[str], rules: CompiledRules) -> tuple[Advice, ...]:
+    chosen = [rules.scenes[name] for name in dict.fromkeys(scenes)]
+    words = [Advice("neutral_word", word) for scene in chosen for word in scene.neutral_words]
+    replies = [Advice("standard_reply", reply) for scene in chosen for reply in scene.replies]
+    return tuple(dict.fromkeys(words + replies))
+
+
+def raised_for_repeat(measure: Measure, earlier_offences: int, ladder: Ladder) -> Measure:
+    """One rung up when this merchant offended before, at most one, never above the top, never from none.
+
+    Args:
+        earlier_offences: in the ladder's repeat window, of the same category.
+    """
+    if measure in (Measure.NONE, Measure.REJECT_WITH_NOTICE):
+        return measure
+    enough = ladder.raise_after.get(measure)
+    if enough is None or earlier_offences < enough:
+        return measure
+    return list(Measure)[measure.rank + 1]
+
+
+def moderated(
+    text: str,
+    rules: CompiledRules,
+    context: Context,
+    *,
+    earlier_offences: Mapping[str, int] = _NO_OFFENCES,
+) -> ModeratedReply:
+    """Judge a merchant's words in the light of earlier offences: the only way to make a `ModeratedReply`.
+
+    Args:
+        earlier_offences: category to the number of offences of this merchant within the ladder's repeat window.
+    """
+    verdict = moderate(text, rules, context)
+    if earlier_offences and verdict.findings:
+        verdict = _in_the_light_of(earlier_offences, verdict, rules, context)
+    return ModeratedReply(text, verdict, context, is_an_answer(text, context.question))
+
+
+def _in_the_light_of(
+    earlier_offences: Mapping[str, int], verdict: Verdict, rules: CompiledRules, context: Context
+) -> Verdict:
+    steady = {compiled.rule.id for compiled in rules.rules if not compiled.rule.raises}
+    raised = [
+        finding.measure
+        if finding.rule in steady
+        else raised_for_repeat(finding.measure, earlier_offences.get(Category(finding.category), 0), rules.ladder)
+        for finding in verdict.findings
+    ]
+    return Verdict(
+        measure=max(raised, key=lambda measure: measure.rank),
+        direct_to_human=verdict.direct_to_human,
+        findings=verdict.findings,
+        advice=verdict.advice,
+        pack_id=verdict.pack_id,
+        pack_version=verdict.pack_version,
+        pack_sha256=verdict.pack_sha256,
+        watched=verdict.watched,
+    )

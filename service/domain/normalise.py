@@ -1,0 +1,126 @@
+"""One fold for rules and texts: the same characters however they are dressed, with a way back to the original.
+
+The fold of a text is a single `str.translate`. Its table is computed character by character on first use and then kept;
+it depends on nothing but Unicode's tables, the traditional-to-simplified data and the look-alikes it was made with.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from itertools import pairwise
+
+TABLE_ENTRIES_MAX = 70_000  # choice: all of the basic plane; rarer characters are computed each time
+BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")  # letters by category that show nothing
+SENTENCE_MARKS = frozenset("，。！？；：、,!?;:\n\r\u2028\u2029︰︐︑︒︓︔︕︖﹐﹑﹒﹔﹕﹖﹗｡､")
+SENTENCE_ENDS = frozenset("。！？!?；;\n\r\u2028\u2029︒︕︖﹒﹖﹗｡﹔")
+CLAUSE_MARK = re.compile("[" + re.escape("".join(sorted(SENTENCE_MARKS))) + "]")
+SENTENCE_END = re.compile("[" + re.escape("".join(sorted(SENTENCE_ENDS))) + "]")
+
+
+class FoldTable(dict[int, str | int | None]):
+    """A `str.translate` table: compatibility forms, case, width, marks, separators and script variants are folded.
+
+    Args:
+        simplified: character to character, traditional to simplified.
+        look_alikes: character to its stand-in for the fold; an empty text drops it.
+
+    Folding twice gives what folding once gave.
+    """
+
+    def __init__(self, simplified: Mapping[str, str], look_alikes: Mapping[str, str]) -> None:
+        super().__init__()
+        self._simplified = dict(simplified)
+        self._look_alikes = dict(look_alikes)
+
+    def __missing__(self, code_point: int) -> str | int | None:
+        character = chr(code_point)
+        folded = self._settled(character)
+        entry: str | int | None
+        if folded == "":
+            entry = None
+        elif folded == character:
+            entry = code_point
+        else:
+            entry = folded
+        if len(self) < TABLE_ENTRIES_MAX:
+            self[code_point] = entry
+        return entry
+
+    def _settled(self, character: str) -> str:
+        """Fold until nothing changes; chains are short (a circled traditional character takes two rounds)."""
+        seen = character
+        for _ in range(6):
+            folded = "".join(self._once(each) for each in seen)
+            if folded == seen:
+                return folded
+            seen = folded
+        return seen
+
+    def _once(self, character: str) -> str:
+        if character in self._look_alikes:
+            return self._look_alikes[character]
+        letter = _badge_letter(ord(character))
+        if letter:
+            return letter
+        plain = "".join(each for each in unicodedata.normalize("NFKD", character) if not _is_mark(each))
+        plain = unicodedata.normalize("NFC", plain).casefold()
+        kept = (each for each in plain if not _is_separator(each))
+        return "".join(self._simplified.get(each, each) for each in kept)
+
+
+def _badge_letter(code_point: int) -> str:
+    """The letter on a badge that Unicode gives no compatibility form: 🅐 🅰 🇻."""
+    for first in (0x1F150, 0x1F170, 0x1F1E6):
+        if first <= code_point < first + 26:
+            return chr(ord("a") + code_point - first)
+    return ""
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] == "M"
+
+
+def _is_separator(character: str) -> bool:
+    """Whether a character carries no letter or digit: spaces, punctuation, symbols, controls, unassigned."""
+    return character in BLANK_LETTERS or unicodedata.category(character)[0] in "PSZCM"
+
+
+def origins(text: str, table: FoldTable) -> list[int]:
+    """For each character of the folded text, the index of the character of `text` it came from; ascending."""
+    came_from: list[int] = []
+    for index, character in enumerate(text):
+        entry = table[ord(character)]
+        if entry is None:
+            continue
+        if isinstance(entry, int):
+            came_from.append(index)
+        else:
+            came_from.extend([index] * len(entry))
+    return came_from
+
+
+def is_spelled_out(text: str, spots: list[int]) -> bool:
+    """Whether every character at `spots` stands alone between separators, as in 绝!对! - noise, not prose.
+
+    Args:
+        text: as written.
+        spots: indices of the characters of a hit in `text`, ascending.
+    """
+    distinct = sorted(set(spots))
+    if len(distinct) < 2:
+        return False
+    if any(after - before < 2 for before, after in pairwise(distinct)):
+        return False
+    if len(distinct) > 2:
+        return True
+    left, right = distinct[0] - 1, distinct[-1] + 1
+    left_apart = left < 0 or _is_separator(text[left])
+    right_apart = right >= len(text) or _is_separator(text[right])
+    return left_apart and right_apart
+
+
+def crosses(text: str, start: int, end: int, *, mark: re.Pattern[str]) -> bool:
+    """Whether a sentence mark lies in `text[start:end]`."""
+    return mark.search(text, start, end) is not None

