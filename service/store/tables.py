@@ -266,6 +266,9 @@ class Dispute(SQLModel, table=True):
     offers_used: int = count()
     modifications: int = count()
     refusal_round: int = count()
+    claim_seq: int = count(1)  # of the entry whose disclosures hold the buyer's note: the request, or its last change
+    refusal_seq: int | None = Field(default=None)  # of the last refusal's entry
+    refusal_reason: str | None = Field(default=None, max_length=32)
     remands: int = count()
     cycle: int = count(1)
     obligation_no: int = count()
@@ -294,7 +297,7 @@ class Timer(SQLModel, table=True):
     __tablename__ = "timer"
     __table_args__ = (
         index_where("ix_timer_due", "fires_at", where="done_at IS NULL"),
-        index_where("ix_timer_dispute", "dispute_id", where="done_at IS NULL"),
+        index_where("ix_timer_dispute", "dispute_id", "due_at", where="done_at IS NULL"),  # lists by `due_before`
     )
     id: str = key(100)
     dispute_id: str = Field(foreign_key="dispute.id", max_length=36)
@@ -338,7 +341,7 @@ class Message(SQLModel, table=True):
 
     __tablename__ = "message"
     __table_args__ = (
-        one_of("conversation", ("dispute", "inquiry", "relay")),
+        one_of("conversation", ("dispute", "inquiry", "ticket", "relay")),
         one_of("sender_side", ("buyer", "merchant", "platform_agent", "supervisor", "system")),
         one_of("kind", ("text", "image", "emoji", "order_card", "voice")),
         one_of("delivery", ("delivered", "held", "blocked", "late")),
@@ -347,7 +350,7 @@ class Message(SQLModel, table=True):
     )
     id: str = key()
     dispute_id: str = Field(foreign_key="dispute.id", max_length=36)
-    thread_id: str = Field(max_length=36)  # the inquiry, or the dispute itself
+    thread_id: str = Field(max_length=36)  # the inquiry, the ticket, or the dispute itself
     conversation: str = Field(max_length=16)
     seq: int = count()  # of its transcript entry
     sender_side: str = Field(max_length=16)

@@ -1,0 +1,382 @@
+"""The dispute as a viewer may see it, over HTTP: one shape for every answer about a dispute, and lists of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, get_args
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, QueryParameter
+
+from service.api.case_shapes import (
+    ActionView,
+    AppealLine,
+    ApprovalLine,
+    DisputeLine,
+    DisputeView,
+    EvidenceLine,
+    EvidenceRequestLine,
+    InquiryLine,
+    OfferView,
+    PromiseLine,
+    RefundLine,
+    RefusalView,
+    RulingLine,
+    ShipmentLine,
+    StateName,
+    StatusView,
+    TicketLine,
+    TimerView,
+    WhyNot,
+)
+from service.api.outcomes import Bilingual, OutcomeBody, shape_outcome
+from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
+from service.api.perform import Shaped, look, perform
+from service.api.preconditions import if_match, require_if_match
+from service.api.shapes import Id, InstantIn, Money, Page, instant_text
+from service.api.terms import allow
+from service.domain.dispute import DISPUTE, STATE_LABELS, SUB_STATUS_LABELS, stage_of
+from service.domain.errors import Kind, Refusal
+from service.domain.staff import Role
+from service.domain.timers import fires
+from service.flows.context import Context
+from service.flows.hearing import Outcome
+from service.flows.read_case import (
+    STAFF,
+    ActionNow,
+    CaseLine,
+    CaseSeen,
+    available_actions,
+    list_cases,
+    read_case,
+    require_seen,
+)
+from service.store import tables
+from service.store.disputes import CaseFile
+
+READERS = (
+    Role.BUYER,
+    Role.MERCHANT_OWNER,
+    Role.MERCHANT_SEAT,
+    Role.PLATFORM_AGENT,
+    Role.SUPERVISOR,
+    Role.AUDITOR,
+)
+LISTING = Keyset("uuid")
+
+
+# --- acting ---------------------------------------------------------------------------------------------------------
+
+
+async def act(
+    request: Request[Any, Any, Any],
+    dispute_id: Id,
+    story: Callable[[Context], object],
+    *,
+    status: int = 200,
+) -> Response[bytes]:
+    """Run an action of a dispute for somebody who has seen its present revision; answer with the fresh view.
+
+    A story that returns an `Outcome` not sent answers with the outcome body instead, and the state has not moved; a
+    Refusal it returns is said after its plan is written; whatever else it returns, the fresh view is the answer. A
+    refusal by the state carries the present `revision` and `available_actions`.
+
+    Raises:
+        Refusal: 404 not the actor's, 412 and 428 for If-Match, and whatever the story refuses.
+    """
+    header = if_match(request)
+
+    def checked(ctx: Context) -> Any:
+        case = require_seen(ctx, str(dispute_id), lock=True)
+        try:
+            require_if_match(header, case.dispute.version)
+            return story(ctx)
+        except Refusal as refusal:
+            raise _with_the_state(ctx, case, refusal) from None
+
+    def shape(ctx: Context, answer: Any) -> Shaped:
+        if isinstance(answer, Outcome) and not answer.is_sent:
+            return shape_outcome(answer)
+        return shape_case(ctx, str(dispute_id), status=status)
+
+    return await perform(request, checked, shape)
+
+
+def _with_the_state(ctx: Context, case: CaseFile, refusal: Refusal) -> Refusal:
+    """Who lost a race, or looked at an old page, is shown how things stand (edge case 4)."""
+    if refusal.kind in (Kind.CONFLICT, Kind.STALE):
+        refusal.facts.setdefault("revision", case.dispute.version)
+        refusal.facts.setdefault("state", case.dispute.state)
+        refusal.facts["available_actions"] = [
+            msgspec.to_builtins(_action(each)) for each in available_actions(ctx, case)
+        ]
+    return refusal
+
+
+def shape_case(ctx: Context, dispute_id: str, *, status: int = 200) -> Shaped:
+    """The dispute as the actor sees it now, with its ETag."""
+    case = require_seen(ctx, dispute_id)
+    return Shaped(status, dispute_view(ctx, read_case(ctx, case)), etag=case.dispute.version)
+
+
+def action_responses() -> dict[int, ResponseSpec]:
+    """Beside 200: where a text was held or blocked, the outcome body (api.md section 2)."""
+    return {
+        202: ResponseSpec(OutcomeBody, description="A text was held; nothing has moved", generate_examples=False),
+    }
+
+
+# --- from rows to shapes --------------------------------------------------------------------------------------------
+
+
+def dispute_view(ctx: Context, seen: CaseSeen) -> DisputeView:
+    """Dress what the viewer may see."""
+    dispute, policy = seen.dispute, seen.policy
+
+    def money(amount_fen: int) -> Money:
+        return Money(amount_fen, dispute.currency)
+
+    return DisputeView(
+        id=Id(dispute.id),
+        number=dispute.number,
+        revision=dispute.version,
+        state=dispute.state,
+        state_label=_label(STATE_LABELS[dispute.state]),
+        stage=stage_of(dispute.state),
+        sub_status=StatusView(seen.sub_status, _label(SUB_STATUS_LABELS[seen.sub_status])) if seen.sub_status else None,
+        type=dispute.type,
+        reason=dispute.reason,
+        note=seen.said(dispute.claim_seq, "note"),
+        order_id=dispute.order_id,
+        order_line_id=dispute.order_line_id,
+        buyer_id=dispute.buyer_id,
+        merchant_id=dispute.merchant_id,
+        claimed=money(dispute.claimed_fen),
+        refundable=money(seen.refundable_fen),
+        awarded=None if dispute.awarded_fen is None else money(dispute.awarded_fen),
+        outcome=dispute.outcome,
+        liability=dispute.liability,
+        benefited=list(seen.benefited),
+        opened_by=dispute.opened_by,
+        assignee_id=dispute.assignee_id if ctx.actor.role in STAFF else None,
+        policy=policy.ref,
+        cycle=dispute.cycle,
+        offers_left=max(0, policy.offers_max - dispute.offers_used),
+        modifications_left=max(0, policy.modifications_max - dispute.modifications),
+        return_address=seen.return_address,
+        refusal=RefusalView(dispute.refusal_reason, seen.said(dispute.refusal_seq, "message"))
+        if dispute.refusal_reason
+        else None,
+        parent_id=_id(dispute.parent_id),
+        successor_id=_id(seen.successor_id),
+        created_at=instant_text(dispute.created_at),
+        state_since=instant_text(dispute.state_since),
+        closed_at=_at(dispute.closed_at),
+        now=instant_text(ctx.now),
+        timers=[_timer(t) for t in seen.timers],
+        available_actions=[_action(a) for a in seen.actions],
+        offers=[
+            OfferView(
+                Id(o.id), o.number, o.kind, money(o.amount_fen), o.state, seen.said(o.seq, "note"), _on(o.created_at)
+            )
+            for o in seen.offers
+        ],
+        inquiries=[InquiryLine(Id(i.id), i.state, i.turn, _at(i.due_at), _on(i.created_at)) for i in seen.inquiries],
+        service_tickets=[
+            TicketLine(Id(t.id), t.cause, t.category, t.blocking, t.state, _on(t.due_at), _id(t.inquiry_id))
+            for t in seen.tickets
+        ],
+        evidence_requests=[
+            EvidenceRequestLine(Id(r.id), r.party, r.round, r.mandatory, r.state, _on(r.due_at))
+            for r in seen.evidence_requests
+        ],
+        evidence=[_evidence(e) for e in seen.evidence],
+        promises=[_promise(p, dispute.currency) for p in seen.promises],
+        rulings=[_ruling(r, money(r.amount_fen), seen.said(r.seq, "reasons")) for r in seen.rulings],
+        appeals=[AppealLine(Id(a.id), a.party, a.cycle, a.state, _on(a.filed_at)) for a in seen.appeals],
+        return_shipments=[
+            ShipmentLine(Id(s.id), s.cycle, s.carrier, s.tracking_no, s.state, _on(s.shipped_at), _at(s.signed_at))
+            for s in seen.shipments
+        ],
+        refunds=[
+            RefundLine(
+                Id(e.id),
+                e.obligation_no,
+                e.fund,
+                money(e.amount_fen),
+                e.state,
+                e.attempts,
+                _on(e.created_at),
+                _at(e.ended_at),
+            )
+            for e in seen.refunds
+        ],
+        approvals=[
+            ApprovalLine(Id(a.id), a.subject, a.state, a.proposer_id, _on(a.expires_at)) for a in seen.approvals
+        ],
+    )
+
+
+def _evidence(item: tables.EvidenceItem) -> EvidenceLine:
+    return EvidenceLine(
+        id=Id(item.id),
+        party=item.party,
+        request_id=_id(item.request_id),
+        sha256=item.sha256,
+        media_type=item.media_type,
+        size_bytes=item.size_bytes,
+        frozen=item.frozen,
+        retracted=item.retracted_at is not None,
+        added_at=_on(item.added_at),
+    )
+
+
+def _promise(promise: tables.Promise, currency: str) -> PromiseLine:
+    return PromiseLine(
+        id=Id(promise.id),
+        state=promise.state,
+        wording=promise.wording,
+        action=promise.action,
+        amount=None if promise.amount_fen is None else Money(promise.amount_fen, currency),
+        due_at=_at(promise.due_at),
+        canonical=Bilingual(promise.canonical_zh, promise.canonical_en),
+        canonical_sha256=promise.canonical_sha256,
+    )
+
+
+def _ruling(ruling: tables.Ruling, amount: Money, reasons: str | None) -> RulingLine:
+    return RulingLine(
+        id=Id(ruling.id),
+        number=ruling.number,
+        cycle=ruling.cycle,
+        kind=ruling.kind,
+        amount=amount,
+        liability=ruling.liability,
+        basis=ruling.basis,
+        reasons=reasons,
+        final=ruling.final,
+        issued_at=_on(ruling.issued_at),
+        appeal_due_at=_on(ruling.appeal_due_at),
+    )
+
+
+def _line(ctx: Context, line: CaseLine) -> DisputeLine:
+    dispute = line.dispute
+    return DisputeLine(
+        id=Id(dispute.id),
+        number=dispute.number,
+        revision=dispute.version,
+        state=dispute.state,
+        state_label=_label(STATE_LABELS[dispute.state]),
+        stage=stage_of(dispute.state),
+        type=dispute.type,
+        reason=dispute.reason,
+        order_line_id=dispute.order_line_id,
+        buyer_id=dispute.buyer_id,
+        merchant_id=dispute.merchant_id,
+        assignee_id=dispute.assignee_id if ctx.actor.role in STAFF else None,
+        claimed=Money(dispute.claimed_fen, dispute.currency),
+        outcome=dispute.outcome,
+        due_at=_at(line.due_at),
+        created_at=_on(dispute.created_at),
+        closed_at=_at(dispute.closed_at),
+    )
+
+
+def _action(action: ActionNow) -> ActionView:
+    why = action.why_not
+    return ActionView(
+        action=action.action,
+        opens_at=_on(action.opens_at),
+        due_at=_at(action.due_at),
+        mandatory=action.mandatory,
+        why_not=None if why is None else WhyNot(why.code, why.zh, why.en, dict(why.facts)),
+    )
+
+
+def _timer(timer: tables.Timer) -> TimerView:
+    what = fires(timer.name)
+    return TimerView(timer.name, _on(timer.due_at), what.trigger, what.noun, Id(timer.subject_id), what.zh)
+
+
+def _label(texts: tuple[str, str]) -> Bilingual:
+    return Bilingual(*texts)
+
+
+def _on(at: datetime) -> str:
+    return instant_text(at)
+
+
+def _at(at: datetime | None) -> str | None:
+    return None if at is None else instant_text(at)
+
+
+def _id(given: str | None) -> Id | None:
+    return None if given is None else Id(given)
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+@get(
+    "/disputes",
+    opt=allow(*READERS),
+    operation_id="listDisputes",
+    summary="Disputes that you may see, newest first",
+    tags=["disputes"],
+)
+async def list_disputes(
+    request: Request[Any, Any, Any],
+    state: Annotated[StateName | None, QueryParameter(description="Only disputes in this state")] = None,
+    due_before: Annotated[InstantIn | None, QueryParameter(description="A clock of theirs ends before")] = None,
+    assignee: Annotated[
+        str | None, QueryParameter(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.:-]+$", description="Staff only")
+    ] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    cursor: Annotated[str | None, QueryParameter(pattern=LISTING.pattern)] = None,
+) -> Response[Page[DisputeLine]]:
+    """By role: a buyer's own, a shop's own, what came to the platform, or all."""
+    after = None if cursor is None else str(LISTING.read(cursor)[0])
+    next_cursor: list[str | None] = []
+
+    def story(ctx: Context) -> list[CaseLine]:
+        return list_cases(ctx, limit=limit, after=after, state=state, due_before=due_before, assignee=assignee)
+
+    def shape(ctx: Context, found: list[CaseLine]) -> Shaped:
+        more = LISTING.write(found[limit - 1].dispute.id) if len(found) > limit else None
+        next_cursor.append(more)
+        return Shaped(200, Page([_line(ctx, each) for each in found[:limit]], more))
+
+    response = await look(request, story, shape)
+    asked = {
+        "state": state,
+        "due_before": None if due_before is None else instant_text(due_before),
+        "assignee": assignee,
+        "limit": limit,
+    }
+    response.headers["Link"] = link_header("/v1/disputes", asked, next_cursor=next_cursor[-1])
+    return response
+
+
+@get(
+    "/disputes/{dispute_id:uuid}",
+    opt=allow(*READERS, etag=True),
+    operation_id="getDispute",
+    summary="One dispute as you may see it",
+    tags=["disputes"],
+)
+async def get_dispute(request: Request[Any, Any, Any], dispute_id: FromPath[Id]) -> Response[DisputeView]:
+    """Shaped by the viewer, with the actions open to them and the server's clock."""
+    return await look(
+        request,
+        lambda ctx: require_seen(ctx, str(dispute_id)),
+        lambda ctx, case: Shaped(200, dispute_view(ctx, read_case(ctx, case)), etag=case.dispute.version),
+    )
+
+
+assert set(get_args(StateName)) == set(DISPUTE.states), "the list filters by every state of the table"
+
+HANDLERS = [list_disputes, get_dispute]
