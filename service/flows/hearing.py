@@ -18,7 +18,8 @@ from service.domain.moderation import Context as Circumstances
 from service.domain.policy import Policy
 from service.domain.transcript import Entry, receipt, rfc3339
 from service.flows.context import Context
-from service.store import tables
+from service.store import conduct, people, tables
+from service.store.disputes import CaseFile
 
 OFFENCE_WINDOW: Final = timedelta(days=30)  # choice: repeat offences count for 30 days, as standing does
 
@@ -146,6 +147,125 @@ def hear(
     return Heard(reply, outcome)
 
 
+def hear_note(
+    ctx: Context,
+    case: CaseFile,
+    text: str,
+    *,
+    field_name: str,
+    channel: Channel = Channel.NOTE,
+    token: str | None = None,
+    question: str | None = None,
+    thread_id: str | None = None,
+) -> Heard:
+    """Judge a text that goes with an action, reading what `hear` needs to know of the seat.
+
+    The state of things must allow the action before its words are judged. What is not sent goes to `keep_back`, what
+    is sent to `let_out`; a chat that keeps rows of its own calls `consequences` itself.
+
+    Args:
+        token: the id of a confirm token that the sender shows.
+        thread_id: what the token is bound to; the dispute unless named.
+
+    Raises:
+        Conflict: `confirm_token_invalid`.
+    """
+    session, seat_id, thread_id = ctx.tx.session, ctx.actor.seat_id or "", thread_id or case.dispute.id
+    notice = people.open_notice(session, seat_id)
+    return hear(
+        ctx,
+        text,
+        channel=channel,
+        platform=case.merchant.platform,
+        question=question,
+        earlier_offences=conduct.offences_of(session, seat_id, since=ctx.now - OFFENCE_WINDOW),
+        thread_id=thread_id,
+        token=None if token is None else _token_shown(ctx, token, field_name),
+        open_notice_id=notice.id if notice else None,
+    )
+
+
+def _token_shown(ctx: Context, token_id: str, field_name: str) -> Token:
+    row = conduct.confirm_token(ctx.tx.session, token_id)
+    if row is None or row.field != field_name:
+        raise _token_invalid()
+    return Token(row.id, row.seat_id, row.thread_id, row.text_sha256, row.pack_sha256, row.expires_at, row.used_at)
+
+
+def keep_back(
+    ctx: Context,
+    case: CaseFile,
+    heard: Heard,
+    *,
+    field_name: str,
+    thread_id: str | None = None,
+    window_due_at: datetime | None = None,
+    facts: Mapping[str, object] | None = None,
+) -> Outcome:
+    """Record a text that the measure does not let out, with what follows for its seat; the state does not move.
+
+    Args:
+        facts: what the action would have been about: ids, kinds, amounts.
+    """
+    assert not heard.is_sent, "only what is not let out is kept back"
+    policy, message_id = ctx.policy_of(case.dispute), ctx.new_id()
+    if ctx.plan.head is None:
+        ctx.follow(case.dispute)
+    findings = [finding_facts(f) for f in heard.reply.verdict.findings]
+    made = ctx.record(
+        f"merchant.{field_name}_{heard.delivery}",
+        facts={"message": message_id, "received_at": rfc3339(ctx.received_at)} | dict(facts or {}),
+        rules=rules_facts(heard.reply),
+        private={"text": heard.reply.text, "findings": findings or None},
+    )
+    token, token_ends, notice_id = consequences(
+        ctx,
+        heard,
+        dispute_id=case.dispute.id,
+        merchant_id=case.dispute.merchant_id,
+        message_id=message_id,
+        thread_id=thread_id or case.dispute.id,
+        field_name=field_name,
+        policy=policy,
+        window_due_at=window_due_at,
+    )
+    tell_measure(ctx, case, heard, message_id=message_id)
+    return outcome_of(
+        ctx, heard, made, message_id=message_id, policy=policy, token=token, token_ends=token_ends, notice_id=notice_id
+    )
+
+
+def let_out(ctx: Context, case: CaseFile, heard: Heard, *, field_name: str) -> None:
+    """What follows for the seat when a text goes out with an action: a reminder counts, a token is used up."""
+    assert heard.is_sent, "only what is sent is let out"
+    consequences(
+        ctx,
+        heard,
+        dispute_id=case.dispute.id,
+        merchant_id=case.dispute.merchant_id,
+        message_id=ctx.new_id(),
+        thread_id=case.dispute.id,
+        field_name=field_name,
+        policy=ctx.policy_of(case.dispute),
+    )
+    if heard.reply.verdict.measure is not Measure.NONE:
+        tell_measure(ctx, case, heard)
+
+
+def tell_measure(ctx: Context, case: CaseFile, heard: Heard, *, message_id: str | None = None) -> None:
+    """Announce the measure taken, and a buyer's way past the robot where the words earned it (直连人工)."""
+    named = {} if message_id is None else {"message_id": message_id}
+    ctx.announce("moderation.measure_taken", measure=heard.reply.verdict.measure.value, outcome=heard.outcome, **named)
+    if heard.reply.verdict.direct_to_human:
+        ctx.announce("moderation.buyer_routed_to_human", merchant_id=case.dispute.merchant_id, **named)
+
+
+def _token_invalid() -> Conflict:
+    return Conflict(
+        "confirm_token_invalid", zh="该确认已失效,请重新发送", en="This leave to send is no longer good; send again"
+    )
+
+
 def _require_fits(ctx: Context, token: Token, text: str, reply: ModeratedReply, thread_id: str) -> None:
     fits = (
         token.used_at is None
@@ -156,9 +276,7 @@ def _require_fits(ctx: Context, token: Token, text: str, reply: ModeratedReply, 
         and ctx.received_at < token.expires_at
     )
     if not fits:
-        raise Conflict(
-            "confirm_token_invalid", zh="该确认已失效,请重新发送", en="This leave to send is no longer good; send again"
-        )
+        raise _token_invalid()
 
 
 def consequences(
@@ -307,4 +425,18 @@ def text_sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-__all__ = ["Heard", "Outcome", "PromiseFound", "Token", "consequences", "hear", "outcome_of", "rfc3339", "rules_facts"]
+__all__ = [
+    "Heard",
+    "Outcome",
+    "PromiseFound",
+    "Token",
+    "consequences",
+    "hear",
+    "hear_note",
+    "keep_back",
+    "let_out",
+    "outcome_of",
+    "rfc3339",
+    "rules_facts",
+    "tell_measure",
+]
