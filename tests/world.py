@@ -78,6 +78,14 @@ class World:
         """Stop the database's threads."""
         self.database.close()
 
+    @contextmanager
+    def closing(self) -> Iterator[World]:
+        """Close the database in the end."""
+        try:
+            yield self
+        finally:
+            self.close()
+
     def pass_time(self, **lengths: float) -> datetime:
         """Move the clock on; returns the new instant."""
         self.now += timedelta(**lengths)
@@ -156,14 +164,26 @@ class World:
         )
 
     def place_order(
-        self, line: str | None = None, *, buyer: str = "buyer-1", shop: str = "shop-1", paid_fen: int = 12_900, **columns: object
+        self,
+        line: str | None = None,
+        *,
+        buyer: str = "buyer-1",
+        shop: str = "shop-1",
+        paid_fen: int = 12_900,
+        **columns: object,
     ) -> str:
         """An order of one line; returns the line's id."""
         line = line or f"line-{next(self.numbers)}"
         self.insert(
             (
                 tables.Order,
-                {"id": f"order-{line}", "merchant_id": shop, "buyer_id": buyer, "currency": "CNY", "updated_at": self.now},
+                {
+                    "id": f"order-{line}",
+                    "merchant_id": shop,
+                    "buyer_id": buyer,
+                    "currency": "CNY",
+                    "updated_at": self.now,
+                },
             ),
             (
                 tables.OrderLine,
@@ -237,9 +257,7 @@ class World:
 
         def work(tx: Transaction) -> dict[str, datetime]:
             timers = tx.session.exec(
-                select(tables.Timer).where(
-                    tables.Timer.subject_id == subject_id, col(tables.Timer.done_at).is_(None)
-                )
+                select(tables.Timer).where(tables.Timer.subject_id == subject_id, col(tables.Timer.done_at).is_(None))
             )
             return {t.name: t.due_at for t in timers}
 

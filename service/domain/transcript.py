@@ -127,7 +127,8 @@ def disclosure(*, salt: bytes, name: str, value: object) -> Disclosure:
         salt: 32 fresh random bytes; a salt that is gone leaves the digest meaningless even for guessable values.
     """
     assert len(salt) == SALT_BYTES, "a salt is 32 bytes"
-    body = _base64url(canonical([_base64url(salt), name, value]))
+    require_canonical(value)
+    body = _base64url(_ENCODER.encode([_base64url(salt), name, value]))
     return Disclosure(name, body, hashlib.sha256(body.encode()).digest())
 
 
@@ -156,11 +157,10 @@ def entry(
     Args:
         prev: 32-byte hash of entry seq-1; None for seq 1.
         actor: {"t": side, "ref": merchant, buyer or agent, "sub": seat} without empty members.
-        facts: ids, states, hashes and instants of what happened; never free text, never anything personal.
+        facts: ids, states, hashes, counts and instants of what happened; never free text, never anything personal,
+            never a float.
         disclosures: commitments whose digests go into `_sd`, sorted.
 
-    Raises:
-        NotCanonical: a value that JCS cannot hold.
     """
     assert (seq == 1) == (prev is None), "only the first entry has no predecessor"
     document: dict[str, object] = {
@@ -181,7 +181,7 @@ def entry(
         document["facts"] = dict(facts)
     if disclosures:
         document["_sd"] = sorted(_base64url(d.digest) for d in disclosures)
-    body = canonical(document)
+    body = _ENCODER.encode(document)  # our own words, ids and counts: canonical by construction
     assert len(body) <= ENTRY_BYTES_MAX, f"an envelope of {len(body)} bytes: free text belongs into a disclosure"
     return Entry(seq, at, kind, body, leaf_hash(body))
 
