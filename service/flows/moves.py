@@ -17,6 +17,7 @@ from service.domain.dispute_facts import DisputeFacts
 from service.domain.evidence import EVIDENCE_REQUEST
 from service.domain.inquiry import INQUIRY
 from service.domain.lifecycle import Arrow
+from service.domain.outcome import Liability
 from service.domain.policy import Policy
 from service.domain.promise import PROMISE, PromiseFacts
 from service.domain.staff import Actor
@@ -24,7 +25,7 @@ from service.domain.ticket import TICKET, is_blocking, sla_due
 from service.domain.timers import WINDOW_OF, Timer, dispute_timers, fires_at, ticket_timers, timer_change
 from service.domain.transcript import rfc3339
 from service.flows.context import Context
-from service.store import tables, timers
+from service.store import people, tables, timers
 from service.store.disputes import CaseFile
 
 # trigger → event type (api.md section 4); what is not listed announces `dispute.<trigger>`
@@ -134,6 +135,7 @@ def move(
     rules: Mapping[str, object] | None = None,
     private: Mapping[str, object] | None = None,
     standing_of: str | None = None,
+    ruling_basis: str | None = None,
 ) -> Arrow[DisputeFacts]:
     """Pull a trigger of the dispute and write down everything that its arrow entails.
 
@@ -143,6 +145,7 @@ def move(
         changes: further columns of the dispute to set.
         entry_facts, rules, private: for the transcript entry `dispute.<trigger>`.
         standing_of: the child whose failure counts towards standing, where the arrow counts one; else the dispute.
+        ruling_basis: of a ruling that this very move puts in force; else that of the last one.
 
     Raises:
         Refusal: the state has no such arrow, it is not the actor's, or a guard says no. Nothing is planned then.
@@ -162,17 +165,17 @@ def move(
     )
     ctx.announce(EVENTS.get(trigger, f"dispute.{trigger}"), state=target, arrow=arrow.number)
     _default_ruling(ctx, case, arrow, facts)
-    _outcome(ctx, case, arrow, facts)
+    _outcome(ctx, case, arrow, facts, ruling_basis)
     _retime(ctx, case, trigger, target, facts.policy)
     if target != dispute.state:
-        _enter(ctx, case, target, facts)
+        _enter(ctx, case, trigger, target, facts)
     if "standing.event" in arrow.effects:
         counted = f"{standing_of or dispute.id}:{trigger}"
         count_standing(ctx, dispute.merchant_id, dispute.id, kind=trigger, standing_id=counted, subject_id=standing_of)
     return arrow
 
 
-def _enter(ctx: Context, case: CaseFile, target: str, facts: DisputeFacts) -> None:
+def _enter(ctx: Context, case: CaseFile, trigger: str, target: str, facts: DisputeFacts) -> None:
     """What entering another state entails, in the order a reader would expect it in the transcript."""
     dispute = case.dispute
     ctx.plan.change(state=target, state_since=ctx.now)
@@ -183,20 +186,21 @@ def _enter(ctx: Context, case: CaseFile, target: str, facts: DisputeFacts) -> No
         ctx.plan.change(cycle=cycle)
     if disputes.left_intervention(dispute.state, target):
         end_children(ctx, case, facts.policy)
+    end_decisions(ctx, case)
     if disputes.raises_obligation(dispute.state, target):
-        owe(ctx, case, amount_fen=owed_fen(ctx, case, facts))
+        owe(ctx, case, amount_fen=owed_fen(ctx, case, trigger), fund=fund_of(ctx, case, trigger))
     if target == "closed":
         _close(ctx, case)
 
 
-def _outcome(ctx: Context, case: CaseFile, arrow: Arrow[DisputeFacts], facts: DisputeFacts) -> None:
+def _outcome(
+    ctx: Context, case: CaseFile, arrow: Arrow[DisputeFacts], facts: DisputeFacts, ruling_basis: str | None
+) -> None:
     """An outcome is held while the return or the payment is under way, and fixed when the dispute closes."""
-    ruling = case.ruling
+    held = ctx.plan.head.changes.get("outcome_hint", case.dispute.outcome_hint) if ctx.plan.head else None
+    basis = ruling_basis or (case.ruling.basis if case.ruling else "")
     outcome = disputes.outcome_after(
-        arrow,
-        case.dispute.outcome_hint,
-        ruling_kind=facts.ruling_kind,
-        ruling_basis=ruling.basis if ruling else "",
+        arrow, None if held is None else str(held), ruling_kind=facts.ruling_kind, ruling_basis=basis
     )
     if outcome is not None:
         ctx.plan.change(outcome_hint=outcome.value)
@@ -266,7 +270,10 @@ def end_children(ctx: Context, case: CaseFile, policy: Policy) -> None:
         for arrow in TICKET.arrows_from(ticket.state, "dispute_left_intervention"):
             ctx.plan.update(tables.Ticket, ticket.id, state=TICKET.target(ticket.state, arrow), ended_at=ctx.now)
             ended[ticket.id] = TICKET.target(ticket.state, arrow)
+    decided = ctx.plan.updates.get(tables.EvidenceRequest, {})  # the one whose end moved the dispute keeps its end
     for request in case.evidence_requests:
+        if request.id in decided:
+            continue
         if EVIDENCE_REQUEST.arrows_from(request.state, "dispute_left_intervention"):
             ctx.plan.update(tables.EvidenceRequest, request.id, state="cancelled", ended_at=ctx.now)
             ended[request.id] = "cancelled"
@@ -277,6 +284,22 @@ def end_children(ctx: Context, case: CaseFile, policy: Policy) -> None:
     if ended:
         ctx.record("children.ended", facts={"cause": "dispute_left_intervention", "ended": ended})
     lapse_promises(ctx, case, case_closed=False)
+
+
+def end_decisions(ctx: Context, case: CaseFile) -> None:
+    """What was asked for in the state that is left is moot: proposals go stale, appeals that nobody decided end."""
+    head = ctx.plan.head
+    assert head is not None, "a dispute that moves is being written"
+    for approval in case.approvals:
+        if approval.state == "proposed":
+            ctx.plan.update(tables.Approval, approval.id, state="stale", ended_at=ctx.now)
+            timers.disarm(ctx.plan, approval.id, ("approval_expiry",), at=ctx.now)
+    if case.dispute.state != "appealed":
+        return
+    decided = ctx.plan.updates.get(tables.Appeal, {})
+    for appeal in case.appeals:
+        if appeal.state == "filed" and appeal.id not in decided:
+            ctx.plan.update(tables.Appeal, appeal.id, state="moot")
 
 
 def _disarm_children(ctx: Context, case: CaseFile, ended: Iterable[str]) -> None:
@@ -466,22 +489,57 @@ def write_ruling(
     return ruling_id
 
 
-def owed_fen(ctx: Context, case: CaseFile, facts: DisputeFacts) -> int:
-    """How much entering `executing` owes: what was ruled, what was agreed, or what was claimed."""
+_AGREED: Final = frozenset({"seller_agree_refund", "buyer_accept_offer", "seller_response_timeout"})
+_AS_CLAIMED: Final = frozenset(
+    {"seller_agree_refund", "seller_response_timeout"}
+)  # whatever was ruled or offered before
+
+
+def owed_fen(ctx: Context, case: CaseFile, trigger: str) -> int:
+    """How much entering `executing` owes: what was ruled, what was offered and taken, or what was claimed."""
     changes = ctx.plan.head.changes if ctx.plan.head else {}
     awarded = changes.get("awarded_fen", case.dispute.awarded_fen)
-    return case.dispute.claimed_fen if awarded is None else int(str(awarded))
+    return case.dispute.claimed_fen if awarded is None or trigger in _AS_CLAIMED else int(str(awarded))
 
 
-def owe(ctx: Context, case: CaseFile, *, amount_fen: int, fund: str = "MERCHANT", retry: bool = False) -> str:
+def fund_of(ctx: Context, case: CaseFile, trigger: str) -> str:
+    """Who pays: the platform where a ruling holds it liable, the merchant for everything else."""
+    changes = ctx.plan.head.changes if ctx.plan.head else {}
+    liability = changes.get("liability", case.dispute.liability)
+    return "PLATFORM" if liability == Liability.PLATFORM and trigger not in _AGREED else "MERCHANT"
+
+
+def owe(
+    ctx: Context,
+    case: CaseFile,
+    *,
+    amount_fen: int,
+    fund: str = "MERCHANT",
+    replaces: tables.RefundExecution | None = None,
+) -> str | None:
     """Make an execution that pays an obligation, and queue its submission behind this transaction.
 
-    The line's `pending_fen` grows by the amount: the database's own CHECK holds the cumulative cap. A retry or a
-    platform advance pays the same obligation again, from another execution, only after the old one is known dead.
+    The line is locked and the amount capped by what is left on it; its `pending_fen` grows, and the database's own
+    CHECK holds the cumulative cap. A retry or a platform advance pays the same obligation again, from another
+    execution, only after the old one is known dead; its pending amount passes to the new one.
+
+    Returns:
+        The execution's id, or None where nothing is left to refund: then a supervisor is called.
     """
     dispute, execution_id = case.dispute, ctx.new_id()
-    obligation_no = dispute.obligation_no + (0 if retry else 1)
-    ctx.plan.change(obligation_no=obligation_no, awarded_fen=amount_fen)
+    line = people.order_line(ctx.tx.session, dispute.order_line_id, lock=True)
+    assert line is not None, "a dispute has an order line"
+    left = line.refundable_fen - line.refunded_fen - line.pending_fen + (replaces.amount_fen if replaces else 0)
+    due_fen = max(0, min(amount_fen, left))
+    obligation_no = dispute.obligation_no + (0 if replaces else 1)
+    ctx.plan.change(obligation_no=obligation_no, awarded_fen=due_fen)
+    facts: dict[str, object] = {"obligation": obligation_no, "fund": fund, "amount_fen": due_fen}
+    if due_fen < amount_fen:
+        facts["asked_fen"] = amount_fen
+    if due_fen == 0:
+        ctx.record("refund.nothing_left", facts=facts)
+        call_somebody(ctx, role="supervisor", kind="refund_nothing_left")
+        return None
     ctx.plan.insert(
         tables.RefundExecution,
         id=execution_id,
@@ -489,16 +547,18 @@ def owe(ctx: Context, case: CaseFile, *, amount_fen: int, fund: str = "MERCHANT"
         order_line_id=dispute.order_line_id,
         obligation_no=obligation_no,
         fund=fund,
-        amount_fen=amount_fen,
+        amount_fen=due_fen,
         currency=dispute.currency,
         state="pending",
         gateway_key=execution_id,
+        replaces=replaces.id if replaces else None,
         created_at=ctx.now,
     )
-    ctx.plan.add(tables.OrderLine, dispute.order_line_id, pending_fen=amount_fen)
+    ctx.plan.add(
+        tables.OrderLine, dispute.order_line_id, pending_fen=due_fen - (replaces.amount_fen if replaces else 0)
+    )
     ctx.record(
-        "refund.owed",
-        facts={"execution": execution_id, "obligation": obligation_no, "fund": fund, "amount_fen": amount_fen},
+        "refund.owed", facts={"execution": execution_id} | facts | ({"replaces": replaces.id} if replaces else {})
     )
     ctx.ask_gateway("refund.submit", execution_id=execution_id)
     return execution_id

@@ -498,6 +498,21 @@ class EvidenceItem(SQLModel, table=True):
     retracted_at: datetime | None = moment(null=True)
 
 
+class Upload(SQLModel, table=True):
+    """A file that a side put into the file store for a dispute; what it is used for names it by its fingerprint."""
+
+    __tablename__ = "upload"
+    __table_args__ = (Index("uq_upload_file", "dispute_id", "party", "sha256", unique=True),)
+    id: str = key()
+    dispute_id: str = Field(foreign_key="dispute.id", max_length=36)
+    party: str = Field(max_length=16)
+    uploaded_by: str = Field(max_length=64)
+    sha256: str = Field(max_length=64)
+    size_bytes: int = count()
+    media_type: str = Field(max_length=64)
+    uploaded_at: datetime = moment()
+
+
 class Promise(SQLModel, table=True):
     """Something the merchant says will be done, by when, for how much."""
 
@@ -589,6 +604,12 @@ class RefundExecution(SQLModel, table=True):
     gateway_key: str = Field(max_length=64)
     gateway_refund_id: str | None = Field(default=None, max_length=64, index=True)
     submitted_at: datetime | None = moment(null=True)
+    in_flight_until: datetime | None = moment(null=True)  # until then a submit may be under way, its answer not in yet
+    last_answer: str | None = Field(default=None, max_length=16)  # the gateway's last word
+    answered_at: datetime | None = moment(null=True)
+    paid_at: datetime | None = moment(null=True)  # when the gateway said so, also where another execution had paid
+    replaces: str | None = Field(default=None, max_length=36)  # the execution of the same obligation that this follows
+    outcome_held: str | None = Field(default=None, max_length=32)  # of the dispute, before the platform advanced
     created_at: datetime = moment()
     ended_at: datetime | None = moment(null=True)
 
@@ -652,8 +673,9 @@ class Approval(SQLModel, table=True):
     id: str = key()
     dispute_id: str = Field(foreign_key="dispute.id", max_length=36)
     subject: str = Field(max_length=32)
-    payload: Any = json_text(null=False)
-    payload_sha256: str = Field(max_length=64)
+    seq: int = count()  # of the entry whose disclosure holds the exact payload
+    payload: Any = json_text(null=False)  # its ids, kinds and amounts; no words
+    payload_sha256: str = Field(max_length=64)  # of the exact payload in canonical JSON
     proposer_id: str = Field(max_length=64)
     approver_id: str | None = Field(default=None, max_length=64)
     state: str = Field(max_length=16)
@@ -730,6 +752,16 @@ class Task(SQLModel, table=True):
     created_at: datetime = moment()
     due_at: datetime | None = moment(null=True)
     done_at: datetime | None = moment(null=True)
+
+
+class StaffAccount(SQLModel, table=True):
+    """Which buyer's account a person of the platform shops with: nobody works on their own purchase."""
+
+    __tablename__ = "staff_account"
+    id: str = key(64)  # the subject of the agent or supervisor
+    buyer_id: str | None = Field(default=None, max_length=64)
+    active: bool = flag(True)
+    updated_at: datetime = moment()
 
 
 class PolicyVersion(SQLModel, table=True):

@@ -6,6 +6,7 @@ dispute first, in the same order as a reply, so the two never deadlock; what ano
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -32,6 +33,10 @@ SELECT t.id, t.dispute_id, t.subject_id, t.name, t.due_at, t.fires_at
 FROM timer t JOIN dispute d ON d.id = t.dispute_id
 WHERE t.done_at IS NULL AND t.fires_at <= ?
 ORDER BY t.fires_at, t.id LIMIT ?
+"""
+# PostgreSQL: read again once the disputes are locked; whoever held one may have moved or disarmed its timer meanwhile.
+STILL_DUE: Final = """
+SELECT id FROM timer WHERE done_at IS NULL AND fires_at <= ? AND id IN (SELECT jsonb_array_elements_text(?::jsonb))
 """
 NEXT_DUE: Final = "SELECT fires_at FROM timer WHERE done_at IS NULL ORDER BY fires_at LIMIT 1"
 
@@ -68,6 +73,9 @@ def claim_due(tx: Transaction, *, now: datetime, limit: int) -> list[DueTimer]:
     """Timers that may fire, oldest first, each with its dispute locked until the transaction ends."""
     lock = " FOR UPDATE OF d SKIP LOCKED" if tx.dialect == "postgresql" else ""
     rows = tx.rows(CLAIM + lock, (micros(now), limit))
+    if lock and rows:
+        due = {row[0] for row in tx.rows(STILL_DUE, (micros(now), json.dumps([row[0] for row in rows])))}
+        rows = [row for row in rows if row[0] in due]
     return [DueTimer._make((*row[:4], instant(row[4]), instant(row[5]))) for row in rows]
 
 
