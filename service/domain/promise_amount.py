@@ -1,0 +1,169 @@
+"""Sums of money in Chinese replies, in fen: 50元, 两百三, 十五块五, 八块八, 1.5万, 三五十, 20-30元, 一半, 30%."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_DIGIT: Final = {char: i for i, char in enumerate("零一二三四五六七八九")} | {"两": 2, "俩": 2, "仨": 3, "陆": 6}
+_UNIT: Final = {"十": 10, "百": 100, "千": 1000, "k": 1000, "万": 10_000, "w": 10_000}
+AMOUNT_FEN_MAX: Final = 10**12  # choice: ten billion yuan; a larger number is no sum of money
+
+
+def chinese_number(text: str) -> int | None:
+    """The whole number a Chinese numeral says: 两百三 → 230, 一百零二 → 102, 一万二 → 12000; None when it says none."""
+    total = section = digit = 0
+    last_unit = 1
+    after_zero = False
+    seen_unit = False
+    for char in text:
+        if char == "零":
+            after_zero = True
+        elif char in _DIGIT:
+            digit = digit * 10 + _DIGIT[char] if digit and not seen_unit else _DIGIT[char]
+        elif char in ("万", "w"):
+            total, section, digit = (total + section + digit) * 10_000, 0, 0
+            last_unit, seen_unit, after_zero = 10_000, True, False
+        elif char in _UNIT:
+            section += (digit or 1) * _UNIT[char]
+            digit, last_unit, seen_unit, after_zero = 0, _UNIT[char], True, False
+        else:
+            return None
+    if digit and seen_unit and not after_zero and last_unit >= 100:
+        digit *= last_unit // 10  # 一百二 is 120
+    return total + section + digit
+
+
+_ARABIC: Final = r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]{1,3})?|[0-9]{1,9}(?:\.[0-9]{1,3})?"
+_HAN: Final = r"[零一二两俩三四五六陆七八九十百千万]{1,12}"
+_SCALE: Final = r"[百千万wk]"
+_YUAN: Final = r"(?:元|块|圆|rmb|cny|yuan|人民币|大洋)"
+_SUM: Final = rf"""
+    (?P<sign>[¥$]|rmb|人民币)?
+    (?:(?P<low>{_ARABIC}|{_HAN})(?P<low_scale>{_SCALE})?(?:{_YUAN}钱?)?(?:-|~|到|至)(?=[¥0-9零一二两三四五六七八九十]))?
+    [¥]?(?P<number>{_ARABIC}|{_HAN})(?P<scale>{_SCALE})?
+    (?P<vague>[多几来])?
+    (?:
+        (?P<yuan>{_YUAN})(?:钱)?
+        (?:零?(?P<jiao>[0-9]|[一二两三四五六七八九])(?P<jiao_unit>[角毛])?(?:(?P<fen>[0-9]|[一二三四五六七八九])分?)?
+           (?![0-9.天日个件号点小时百千万十%折年月周工分秒]))?
+      | (?P<small>[角毛]|分(?!钟|之|期|批|开|别|拣|拨))
+    )
+"""
+_SPOKEN_RANGE: Final = re.compile(r"^([一二两三四五六七八九])([二两三四五六七八九])([十百千万]?)$")
+MONEY: Final = re.compile(_SUM, re.VERBOSE)
+_NO_UNIT: Final = r"(?![0-9.天日个件号点小时分秒年月周工次份套双台条包盒瓶箱只把支本张下单位楼层折倍%kg克斤米厘半h:/-])"
+BARE: Final = re.compile(
+    r"(?:退款|退还|退给|退|补偿|补给|补贴|补|赔偿|赔付|赔给|赔|返现|返还|返|红包|差价|运费|邮费|金额|款|打)"
+    r"(?:您|你|客户|消费者|买家|顾客|他|她|给您|给你|给客户|给消费者|给买家|给他|给她|是|为|至少|最多|个|了|款)?"
+    rf"(?P<number>{_ARABIC}|[零一二两三四五六七八九]{{0,3}}[十百千万][零一二两三四五六七八九十百千万]{{0,8}})"
+    rf"(?:(?:-|~|到|至)(?P<upper>{_ARABIC}))?(?P<scale>[wk万千百])?{_NO_UNIT}"
+)
+SIGNED: Final = re.compile(
+    rf"(?:¥|rmb|人民币)(?P<number>{_ARABIC})(?:(?:-|~|到|至)¥?(?P<upper>{_ARABIC}))?(?P<scale>[wk万千百])?"
+    rf"|(?P<said>{_ARABIC}|{_HAN})(?=的?(?:无门槛)?(?:现金)?(?:红包|优惠券|代金券|抵用券|券|补偿金?|赔偿金?|差价))"
+)
+SHARE: Final = re.compile(
+    r"(?P<percent>[0-9]{1,3}(?:\.[0-9]{1,2})?)%|百分之(?P<han>[一二两三四五六七八九十百零]{1,4}|[0-9]{1,3})"
+    r"|(?P<tenths>[一二两三四五六七八九])成(?!功|本|交|立|为|品|套)|(?P<half>一半|半价|半数)"
+)
+EACH: Final = re.compile(
+    r"(?:每|一)(?:件|个|条|双|套|份|台|只|盒|包|瓶|单品)(?:给您|给你|给客户|为您|帮您|都|各|再)?(?:退款|退|补偿"
+    r"|补贴|补|赔偿|赔付|赔|返现|返|减|优惠)?(?:您|你|给您|客户)?$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A sum found in a text: its span, in fen; `upper_fen` of a range; `vague` for 一百多; `each` for 每件5元."""
+
+    start: int
+    end: int
+    fen: int | None
+    upper_fen: int | None = None
+    vague: bool = False
+    each: bool = False
+
+
+def _yuan_in_fen(number: str, scale: str | None) -> int | None:
+    """A number of yuan in fen, exactly; None when it is no whole number of fen."""
+    if number[0] in "0123456789":
+        whole, _, part = number.replace(",", "").partition(".")
+        thousandths = int(whole) * 1000 + int((part + "000")[:3] or 0)
+        thousandths *= _UNIT[scale] if scale else 1
+        fen, rest = divmod(thousandths, 10)
+        return fen if not rest and fen <= AMOUNT_FEN_MAX else None
+    spoken = chinese_number(number + (scale or ""))
+    return spoken * 100 if spoken is not None and spoken * 100 <= AMOUNT_FEN_MAX else None
+
+
+def _spoken_range(number: str) -> tuple[int, int] | None:
+    """三五十 → 30 to 50 yuan, 二三十 → 20 to 30, 三五 → 3 to 5; None when the numeral is no range."""
+    said = _SPOKEN_RANGE.match(number)
+    if said is None or _DIGIT[said[1]] >= _DIGIT[said[2]]:
+        return None
+    unit = _UNIT.get(said[3], 1)
+    return _DIGIT[said[1]] * unit * 100, _DIGIT[said[2]] * unit * 100
+
+
+def _read_money(hit: re.Match[str], text: str) -> Sum:
+    number, scale = hit["number"], hit["scale"]
+    each = EACH.search(text, max(0, hit.start() - 8), hit.start()) is not None or text.startswith(
+        ("/件", "每件", "一件", "/个", "一个"), hit.end()
+    )
+    if hit["small"]:
+        fen = _yuan_in_fen(number, None)
+        divisor = 10 if hit["small"] in "角毛" else 100
+        small = fen // divisor if fen is not None and fen % divisor == 0 else None
+        return Sum(hit.start(), hit.end(), small, each=each)
+    spoken = _spoken_range(number) if scale is None and hit["low"] is None else None
+    if spoken is not None:
+        return Sum(hit.start(), hit.end(), spoken[0], spoken[1], each=each)
+    fen = _yuan_in_fen(number, scale)
+    if fen is not None and hit["jiao"]:
+        fen += _small_digit(hit["jiao"]) * 10 + (_small_digit(hit["fen"]) if hit["fen"] else 0)
+    low = hit["low"]
+    if low is not None and fen is not None:
+        low_fen = _yuan_in_fen(low, hit["low_scale"] or (scale if low[0] in "0123456789" else None))
+        if low_fen is not None and low_fen < fen:
+            return Sum(hit.start(), hit.end(), low_fen, fen, each=each)
+    return Sum(hit.start(), hit.end(), fen, vague=hit["vague"] is not None, each=each)
+
+
+def _small_digit(char: str) -> int:
+    return int(char) if char in "0123456789" else _DIGIT[char]
+
+
+def find_sums(text: str) -> list[Sum]:
+    """Every sum of money in a text in the one spelling, in order; a bare number counts after a money verb (退50)."""
+    found = [_read_money(hit, text) for hit in MONEY.finditer(text)]
+    for hit in (*SIGNED.finditer(text), *BARE.finditer(text)):
+        number = hit["number"] or hit["said"] if hit.re is SIGNED else hit["number"]
+        start, end = hit.start() if hit.re is SIGNED else hit.start("number"), hit.end()
+        if any(known.start < end and start < known.end for known in found):
+            continue
+        fen = _yuan_in_fen(number, hit["scale"])
+        upper = _yuan_in_fen(hit["upper"], hit["scale"]) if hit["upper"] else None
+        found.append(Sum(start, end, fen, upper if upper and fen and upper > fen else None))
+    found.sort(key=lambda known: known.start)
+    return found
+
+
+def find_shares(text: str) -> list[tuple[int, int, int]]:
+    """Every share of a price, as (start, end, hundredths of a percent): 一半 → 5000, 30% → 3000, 三成 → 3000."""
+    found = []
+    for hit in SHARE.finditer(text):
+        if hit["half"]:
+            share = 5000
+        elif hit["tenths"]:
+            share = _DIGIT[hit["tenths"]] * 1000
+        elif hit["han"]:
+            said = int(hit["han"]) if hit["han"].isdigit() else chinese_number(hit["han"])
+            share = (said or 0) * 100
+        else:
+            whole, _, part = hit["percent"].partition(".")
+            share = int(whole) * 100 + int((part + "00")[:2])
+        if 0 < share <= 10_000:
+            found.append((hit.start(), hit.end(), share))
+    return found

@@ -1,0 +1,372 @@
+"""A reply taken apart: clauses, and in each what is said to be done, when, for how much, and in what tone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from service.domain import promise_wording as words
+from service.domain.promise_actions import FULL, PARTIAL, Act, find_acts
+from service.domain.promise_amount import Sum, find_shares, find_sums
+from service.domain.promise_time import Deadline, find_deadlines
+
+_SEPARATOR: Final = re.compile(
+    "[。!?;…\n]+|\\.(?![0-9])|[,\uff0c、 :()\\[\\]{}<>【】“”\"'‘’「」『』|~\u2600-\u27bf\U0001f000-\U0001faff]+|-{2,}"
+)
+_SENTENCE_END: Final = frozenset("。!?;…\n.")
+_BLANK: Final = "\x00"
+_MONEY_ACTIONS: Final = frozenset(("refund", "compensate"))
+_LATE_NO: Final = re.compile(r"不行|不可以|做不到|没办法|办不到|来不及|不现实|有困难|不太可能|不可能")
+_AFTER_AMOUNT: Final = re.compile(r"[^,\uff0c。!?;\n]{0,4}$")
+
+
+@dataclass(slots=True)
+class Statement:
+    """One thing said: an action, or a clause that bears on its neighbours.
+
+    `kind`: act | yes | no | heard | bare (only a time or a sum) | generic (安排, 处理) | deferring | hedge | condition
+    | buyer | proposal | asking | other. `tone` of an act: unconditional | hedged | conditional | refused | none.
+    """
+
+    start: int
+    end: int
+    sentence: int
+    kind: str
+    tone: str = "unconditional"
+    action: str = "none"
+    deadline: Deadline | None = None
+    amount: Sum | None = None
+    share: int | None = None
+    full: bool = False
+    partial: bool = False
+    latest: bool = False  # 最晚
+    correcting: bool = False  # 不对,是后天
+    demanded: bool = False  # 客户要求退款: somebody else's wish, which an answer may grant
+    strong: bool = False  # 可以, not 好的
+    open_asking: bool = False
+    choice: bool = False
+    arrival: bool = False  # 到账: when the money is there, not that it is paid
+    backward: bool = False
+    consequence: bool = False
+    own_voice: bool = False
+    event: bool = False  # the condition is something that must happen first: a span of hours runs from then
+    verb: str = ""
+
+
+@dataclass(slots=True)
+class Reading:
+    """A text taken apart, with what the clauses were read from."""
+
+    text: str
+    deadlines: list[Deadline]
+    sums: list[Sum]
+    shares: list[tuple[int, int, int]]
+    acts: list[Act]
+    statements: list[Statement] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Clause:
+    start: int
+    end: int
+    sentence: int
+    asked: bool  # a question mark follows
+
+
+def blank(text: str, pattern: re.Pattern[str]) -> str:
+    """The text with every hit overwritten, so that all positions stay."""
+    return pattern.sub(lambda hit: _BLANK * (hit.end() - hit.start()), text)
+
+
+def read(spelled: str, said_at: datetime) -> Reading:
+    """Take a text in the one spelling apart into statements, in order."""
+    text = blank(spelled, words.INNOCENT)
+    text = _blank_quotations(text)
+    deadlines = find_deadlines(text, said_at)
+    reading = Reading(text, deadlines, find_sums(text), find_shares(text), find_acts(text))
+    saying_sentence = -1
+    for clause in _clauses(text, reading):
+        saying_sentence = _read_clause(clause, reading, said_at, saying_sentence)
+    return reading
+
+
+def _blank_quotations(text: str) -> str:
+    """Other people's words in quotation marks say nothing of one's own."""
+    for hit in words.QUOTED.finditer(text):
+        before = text[max(0, hit.start() - 8) : hit.start()]
+        if words.UNLESS_QUOTED.search(before):
+            text = text[: hit.start()] + _BLANK * (hit.end() - hit.start()) + text[hit.end() :]
+    return text
+
+
+def _clauses(text: str, reading: Reading) -> list[_Clause]:
+    """Clauses between separators; a separator inside a time or a sum parts nothing."""
+    kept = [(d.start, d.end) for d in reading.deadlines] + [(s.start, s.end) for s in reading.sums]
+    clauses: list[_Clause] = []
+    start = sentence = 0
+    for hit in _SEPARATOR.finditer(text):
+        if any(a < hit.start() and hit.end() < b for a, b in kept):
+            continue
+        ends = any(char in _SENTENCE_END for char in hit.group())
+        if hit.start() > start:
+            clauses.append(_Clause(start, hit.start(), sentence, "?" in hit.group()))
+        elif clauses and "?" in hit.group():
+            clauses[-1].asked = True
+        start = hit.end()
+        sentence += ends
+    if start < len(text):
+        clauses.append(_Clause(start, len(text), sentence, False))
+    return clauses
+
+
+def _read_clause(clause: _Clause, reading: Reading, said_at: datetime, saying_sentence: int) -> int:
+    """Append the statements of a clause; returns the sentence that somebody else is being quoted in, or -1."""
+    text, a, b = reading.text, clause.start, clause.end
+    said = words.SAYING.search(text, a, b)
+    demanded = words.DEMANDING.search(text, a, b)
+    own = words.OWN_VOICE.search(text, a, b) is not None
+    if said is not None:
+        saying_sentence = clause.sentence
+    elif saying_sentence == clause.sentence and own:
+        saying_sentence = -1
+    foreign = said.start() if said else a if saying_sentence == clause.sentence else None
+    acts = [act for act in reading.acts if a <= act.start < b]
+    buyer = words.BUYER_DOES.search(text, a, b)
+    if buyer is not None:
+        acts = [act for act in acts if not (buyer.start() <= act.start < buyer.end())]
+    if not acts:
+        statement = _bare_clause(clause, reading)
+        if buyer is not None and statement.kind in ("other", "generic", "deferring", "bare"):
+            statement.kind = "buyer"
+        if foreign is not None and statement.kind not in ("asking", "proposal"):
+            statement.kind = "other"
+        reading.statements.append(statement)
+        return saying_sentence
+    if buyer is not None and buyer.end() <= acts[0].start:
+        reading.statements.append(Statement(buyer.start(), buyer.end(), clause.sentence, "buyer"))
+    for statement in _segments(clause, acts, reading, said_at):
+        if demanded is not None and demanded.start() < statement.end and not own:
+            statement.tone, statement.demanded = "none", True
+        elif foreign is not None and foreign < statement.end:
+            statement.tone = "none"
+        statement.own_voice = own
+        reading.statements.append(statement)
+    return saying_sentence
+
+
+def _bare_clause(clause: _Clause, reading: Reading) -> Statement:
+    """What a clause without an action of its own does to its neighbours."""
+    text, a, b = reading.text, clause.start, clause.end
+    statement = Statement(a, b, clause.sentence, "other")
+    deadlines = [found for found in reading.deadlines if a <= found.start < b and not found.past]
+    sums = [found for found in reading.sums if a <= found.start < b]
+    shares = [found for found in reading.shares if a <= found[0] < b]
+    statement.deadline = deadlines[-1] if deadlines else None
+    statement.amount = sums[-1] if sums else None
+    statement.share = shares[-1][2] if shares and not sums else None
+    statement.latest = words.LATEST.search(text, a, b) is not None
+    statement.correcting = words.CORRECTING.search(text, a, b) is not None
+    spans = [(d.start, d.end) for d in deadlines] + [(s.start, s.end) for s in sums] + [s[:2] for s in shares]
+    core = _without(text, a, b, spans).replace(_BLANK, "").strip()
+    mark = text[a : b + 1] if clause.asked else text[a:b]
+    if clause.asked or words.ASKING.search(text, a, b):
+        statement.kind = "proposal" if words.PROPOSAL.search(mark) else "asking"
+        return statement
+    _judge_core(statement, core, bool(spans), text[a:b])
+    return statement
+
+
+def _without(text: str, a: int, b: int, spans: list[tuple[int, int]]) -> str:
+    pieces, at = [], a
+    for start, end in sorted(spans):
+        pieces.append(text[at:start] if start > at else "")
+        at = max(at, end)
+    pieces.append(text[at:b])
+    return "".join(pieces)
+
+
+def _judge_core(statement: Statement, core: str, has_fields: bool, whole: str) -> None:
+    """Set the kind of a clause without an action from what is left beside its times and sums."""
+    hedged = words.HEDGE.search(core) is not None or (statement.deadline is not None and statement.deadline.soft)
+    unhedged = words.HEDGE.sub("", core) if hedged else core
+    yes = words.ACK_YES.fullmatch(unhedged) if unhedged else None
+    statement.tone = "hedged" if hedged else "unconditional"
+    if words.CONDITION.search(whole):
+        statement.kind = "condition"
+        statement.backward = words.BACKWARD_CONDITION.search(whole) is not None
+        statement.event = words.EVENT.search(whole) is not None
+        statement.consequence = words.CONSEQUENCE.search(core) is not None
+    elif words.ACK_NO.fullmatch(unhedged) or (has_fields and words.ACK_NO.search(unhedged)):
+        statement.kind, statement.tone = "no", "refused"
+    elif words.ACK_ONLY_HEARD.fullmatch(core):
+        statement.kind = "heard"
+    elif yes is not None:
+        statement.kind = "yes"
+        statement.strong = yes["ack"] in words.ACK_STRONG or not core.startswith(("好", "嗯", "是", "对"))
+        if core.endswith("吧") and not core.startswith(("好", "行", "那")):
+            statement.tone = "hedged"
+    elif hedged and words.FILLER.fullmatch(unhedged):
+        statement.kind = "bare" if has_fields else "hedge"
+    elif has_fields and words.FILLER.fullmatch(_only_field_words(core)):
+        statement.kind = "bare"
+    elif words.GENERIC.search(core) and not words.REFUSAL.search(core):
+        statement.kind = "generic"
+    elif words.DEFERRING.search(core):
+        statement.kind = "deferring"
+    elif words.FILLER.fullmatch(core):
+        statement.kind = "filler"
+
+
+_FIELD_WORDS: Final = re.compile(
+    r"最晚|最迟|至迟|不超过|不晚于|不对|(?:说|打|写|搞|看|记)错了?|更正|改为|改成|改到|应为|是|不是|哦不|啊不"
+    r"|不不|就|那|吧|会|的|在|一共|总共|共|可以|能|全部|到|金额|时间|至少|给"
+)
+
+
+def _only_field_words(core: str) -> str:
+    return _FIELD_WORDS.sub("", core)
+
+
+def _segments(clause: _Clause, acts: list[Act], reading: Reading, said_at: datetime) -> list[Statement]:
+    """One statement for each action of a clause, each with the words that are about it."""
+    text, a, b = reading.text, clause.start, clause.end
+    merged: list[tuple[Act, int]] = []
+    for act in acts:
+        last = merged[-1] if merged else None
+        if last is not None and last[0].action == act.action and act.start - last[1] <= 2:
+            merged[-1] = (last[0], act.end)
+        else:
+            merged.append((act, act.end))
+    statements: list[Statement] = []
+    start = a
+    for index, (act, act_end) in enumerate(merged):
+        following = merged[index + 1][0].start if index + 1 < len(merged) else b
+        end = _segment_end(reading, act_end, following) if following < b else b
+        statement = Statement(start, end, clause.sentence, "act", action=act.action, verb=text[act.start : act_end])
+        _fill(statement, act, act_end, reading, said_at)
+        statement.tone = _tone(statement, act, act_end, reading, clause, said_at)
+        joined = words.TOGETHER.search(text[start : act.start]) is not None
+        if index and (joined or words.CHOICE.search(text, start, act.start)):
+            _join(statements[-1], statement, choice=words.CHOICE.search(text, start, act.start) is not None)
+        statements.append(statement)
+        start = end
+    return statements
+
+
+def _join(first: Statement, second: Statement, *, choice: bool) -> None:
+    """Time and tone spread over verbs joined by 并; 或 leaves open which of two is done."""
+    if choice:
+        first.choice = second.choice = True
+        for either in (first, second):
+            if either.tone in ("unconditional", "hedged"):
+                either.tone = "conditional"
+        return
+    if second.deadline is None:
+        second.deadline = first.deadline
+    if second.tone == "unconditional" and first.tone in ("hedged", "conditional", "refused", "none"):
+        second.tone = first.tone
+
+
+def _segment_end(reading: Reading, act_end: int, following: int) -> int:
+    """Where the words about an action end: after its own sum and its 不了/了, before the next one's time."""
+    end = act_end
+    tail = words.UNABLE_TAIL.match(reading.text, act_end) or words.FACT_AFTER.match(reading.text, act_end)
+    if tail and tail.end() <= following:
+        end = tail.end()
+    for found in reading.sums:
+        if end <= found.start <= end + 6 and found.end <= following:
+            end = found.end
+    return end
+
+
+def _fill(statement: Statement, act: Act, act_end: int, reading: Reading, said_at: datetime) -> None:
+    """Give an action its time and its sum."""
+    text, a, b = reading.text, statement.start, statement.end
+    deadlines = [found for found in reading.deadlines if a <= found.start < b and not found.past]
+    statement.latest = words.LATEST.search(text, a, b) is not None
+    statement.correcting = words.CORRECTING.search(text, a, b) is not None
+    if deadlines:
+        before = [found for found in deadlines if found.end <= act_end]
+        statement.deadline = before[-1] if before else deadlines[0]
+        if statement.latest or statement.correcting:
+            statement.deadline = deadlines[-1]
+    statement.arrival = statement.verb == "到账"
+    if act.action not in _MONEY_ACTIONS:
+        return
+    sums = [found for found in reading.sums if a <= found.start < b]
+    after = [found for found in sums if found.end > act.start]
+    statement.amount = after[0] if after else sums[-1] if sums else None
+    shares = [found for found in reading.shares if a <= found[0] < b]
+    statement.share = shares[-1][2] if shares and statement.amount is None else None
+    statement.full = FULL.search(text, a, b) is not None
+    statement.partial = PARTIAL.search(text, a, b) is not None
+
+
+def _tone(statement: Statement, act: Act, act_end: int, reading: Reading, clause: _Clause, said_at: datetime) -> str:
+    text, a = reading.text, statement.start
+    if clause.asked or words.ASKING.search(text, clause.start, clause.end):
+        statement.open_asking = words.OPEN_ASKING.search(text, clause.start, clause.end) is not None
+        return "none"
+    doer = words.OTHER_DOER.search(text, a, act_end) if act.action != "pickup" else None
+    if doer is not None or _is_fact(statement, act, act_end, reading, said_at) or _is_policy(text, clause):
+        return "none"
+    if words.DOUBLE_NO.search(text, a, act.end):
+        return "hedged"
+    condition = words.CONDITION.search(text, clause.start, clause.end)
+    refused = _is_refused(statement, act, act_end, text)
+    if refused and (condition is None or condition.start() > act.start):
+        return "refused"
+    if condition is not None:
+        statement.event = words.EVENT.search(text, clause.start, clause.end) is not None
+        return "conditional"
+    return "hedged" if _is_hedged(statement, act, text, clause) else "unconditional"
+
+
+_POLICY: Final = re.compile(r"(?:支持|享受|享有|参加|参与).{0,8}(?:无理由|运费险|保价|质保|包退|包换)|无理由退")
+
+
+def _is_policy(text: str, clause: _Clause) -> bool:
+    """支持七天无理由退货 tells the shop's terms, not what will be done here."""
+    return _POLICY.search(text, clause.start, clause.end) is not None
+
+
+def _is_refused(statement: Statement, act: Act, act_end: int, text: str) -> bool:
+    if words.REFUSAL.search(text, statement.start, act.end):
+        return True
+    if words.UNABLE_TAIL.match(text, act_end):
+        return True
+    return _LATE_NO.search(text, act_end, statement.end) is not None
+
+
+def _is_hedged(statement: Statement, act: Act, text: str, clause: _Clause) -> bool:
+    deadline, amount = statement.deadline, statement.amount
+    if (deadline is not None and deadline.soft) or (amount is not None and amount.vague):
+        return True
+    if words.LOOKING_INTO.search(text, statement.start, act.start):
+        return True
+    hedge = words.HEDGE.search(text, statement.start, statement.end)
+    if hedge is not None and not (statement.latest and hedge.group() in ("最快", "最早")):
+        return True
+    if words.SOFT_END.search(text, clause.start, clause.end) and statement.end == clause.end:
+        return act.action not in _MONEY_ACTIONS or re.search("可以|能|会", text[clause.start : act.start]) is not None
+    return False
+
+
+def _is_fact(statement: Statement, act: Act, act_end: int, reading: Reading, said_at: datetime) -> bool:
+    """已发货, 昨天退了, 发货了, 正在退款: it happened, or it goes on; nothing is promised."""
+    text, a = reading.text, statement.start
+    later = statement.deadline is not None and (
+        statement.deadline.due_at is None or statement.deadline.due_at.date() > said_at.date()
+    )
+    timed = statement.deadline is not None
+    if words.UNDONE.search(text, a, act.start):
+        return True
+    for hit in words.FACT_BEFORE.finditer(text, a, act_end):
+        if any(d.start < hit.end() and hit.start() < d.end and not d.past for d in reading.deadlines):
+            continue
+        return not (timed and words.ARRANGED.search(text, a, act_end))
+    if words.FACT_AFTER.match(text, act_end) and not later:
+        return words.FUTURE.search(text, a, act.start) is None
+    return words.ONGOING.search(text, a, act.start) is not None and not timed

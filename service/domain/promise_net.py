@@ -1,0 +1,216 @@
+"""The wide net over what is said in the platform's name: any act with a time, a sum or an assurance is caught."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+
+from service.domain.normalise import BLANK_LETTERS
+from service.domain.promise_spelling import FORMAL_DIGITS, TRADITIONAL
+
+SPANS_MAX: Final = 50  # choice: enough to show what is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Words caught, as code points of the text as written, half-open; `sort`: act | time | sum | assurance."""
+
+    start: int
+    end: int
+    sort: str
+
+
+_NOUN: Final = (
+    r"(?!时间|时效|地址|地点|单号|进度|流程|申请|原因|信息|方案|规则|规定|政策|问题|记录|状态|诉求|要求|请求"
+    r"|条件|情况"
+    r"|凭证|说明|纠纷|争议|事宜|订单|失败|类型|按钮|入口|页面|服务单)"
+)
+# What was asked, refused or has happened is no promise: 申请退款, 未发货, 要求赔偿, 是否退款.
+_NOT_DONE: Final = (
+    r"(?<!申请)(?<!要求)(?<!诉求)(?<!请求)(?<!希望)(?<!未)(?<!没)(?<!没有)(?<!拒绝)(?<!是否)"
+    r"(?<!关于)(?<!不同意)(?<!还是)(?<!或)(?<!或者)(?<!要)(?<!想)(?<!待)(?<!催)"
+)
+STRONG_ACT: Final = re.compile(
+    rf"{_NOT_DONE}(?:发货{_NOUN}|发出(?!的)|寄出|寄给|寄送|补发{_NOUN}|补寄|重发|重寄|重新发|退款{_NOUN}|退钱"
+    rf"|退还|退回给?[您你]|全额退|原路退|退[您你给]|退货退款{_NOUN}|赔付{_NOUN}|赔偿{_NOUN}|赔[您你给]"
+    rf"|补偿{_NOUN}|补[您你给]|返现|返还|换货{_NOUN}|换新|更换|上门取件|取件|揽收|送达|送到|到货|到账|打款|免单"
+    rf"|优惠券|红包|代金券|运费险|承担运费|出运费|包邮|减免|报销|赠送|补差|退差)"
+    r"|(?<![开批触研头沙爆颁启激诱突漏错少代首散蒸未没待催现])发(?=给[您你]|[您你]|过去|走|顺丰|快递)|(?:给|为"
+    r"|帮)[您你](?:们)?(?:发(?!送?[短消通链])|寄|退|赔|补|换|送)"
+)
+WEAK_ACT: Final = re.compile(
+    r"处理(?!时间|进度|情况|中|人员)|解决(?!方案)|办理|回复|答复|反馈|联系|回电|通知|安排|搞定|落实|跟进|操作"
+    r"|给[您你](?:个|一个)?(?:结果|说法|交代)|有结果|出结果|到(?!底|处|时候)|拿到|收到(?!您|你|了|贵|申请|商家)"
+    r"|发(?!现|票|生|送|布|起|图|照|视|截|来|一?[张个下])|寄|退(?!款|货|换|回)|赔|换(?!货)|送(?!达|到)|可以"
+    r"|没问题|同意|答应"
+)
+TIME: Final = re.compile(
+    r"今[天日晚早明儿夜]|明[天日晚早后儿]|后[天日]|当[天日晚]|次日|隔天|[上下中]午|凌晨|傍晚|晚上|今年|年[底内]"
+    r"|月[底初末内]|[本这下]个?(?:周|星期|礼拜|月)|(?:周|星期|礼拜)[一二三四五六日天末1-7]"
+    r"|[0-9零一二两三四五六七八九十半几]{1,5}(?:个)?(?:工作日|小时|钟头|分钟|天|日|号|周|星期|礼拜|月|点钟?"
+    r"|h(?![a-z]))|[0-9]{1,2}[:.][0-9]{2}|[0-9]{1,2}月|(?:天|日|小时|周|月|时间)(?:之|以)?[内前]|最[晚迟]|到期"
+    r"|截止|几天|这两天|马上|立刻|立即|即刻|很快|稍后就|第一时间|尽快|尽早|随后"
+)
+DEFINITE_TIME: Final = re.compile(r"^(?:马上|立刻|立即|即刻|很快|第一时间|尽快|尽早|随后)$")
+SUM: Final = re.compile(
+    r"[¥$€]\s?[0-9一二两三四五六七八九十百千万]+|[0-9一二两三四五六七八九十百千万.]{1,12}(?:元|块|圆|角|毛|rmb"
+    r"|cny|分钱)|(?:元|块钱)|一半|全额|全款|[0-9]{1,3}%|百分之|[一二三四五六七八九]成(?!功|本|交|立)|全部退"
+    r"|双倍|[0-9一二两三十]倍"
+)
+ASSURANCE: Final = re.compile(
+    r"一定|肯定|保证|确保|承诺|必定|必然|绝对|放心|包在|答应|同意(?!书)|担保|务必|将(?!信)|会(?!员|话|议|影响)"
+    r"|可以|能(?!否|不能)|愿意|给[您你]|为[您你]|帮[您你]|替[您你]|没问题|已知悉|商家说|商家表示|商家确认"
+    r"|通过了|安排|马上|立刻|立即|即刻|尽快|就(?=[给为帮退发补赔])|直接|支持您|准备|放行|批准|承担"
+)
+_STRONG_ASSURANCE: Final = re.compile(r"一定|肯定|保证|确保|承诺|必定|必然|绝对|担保|包在|百分百")
+# Whole sentences that ask or explain and so promise nothing; blanked before the cues are looked for.
+HARMLESS: Final = re.compile(
+    r"(?:请问|您好|你好)*(?:有|还有)?什么(?:可以|能)(?:够)?(?:为|帮)(?:到)?[您你](?:的|解决的?|服务的?|处理的?)?"
+    r"|(?:正在|在|已|已经|会|将)?(?:为|帮|替)?[您你]?(?:核实|查询|查看|了解|核查|查证|记录|登记)(?:一下"
+    r"|处理)?(?:情况|相关情况)?|(?:正在|仍在|还在)(?:为[您你])?(?:处理|审核|核实|沟通|联系商家)(?:中|处理)?"
+    r"|可以(?:先)?(?:提供|上传|发送|补充|描述|说明|告诉|点击|查看|在订单|拍照|出示|理解)|能(?:否|不能)?(?:提供"
+    r"|上传|发送|补充|描述|说明|告诉|拍照)|(?:方便|麻烦)?[您你]?(?:提供|上传|补充|发送|描述)(?:一下)?"
+    r"|非常?理解[您你]的?心情|为[您你]带来的?不便|给[您你](?:带来|造成|添)了?(?:的)?(?:不便|困扰|麻烦)"
+    r"|很?高兴为[您你]服务|感谢[您你]的(?:理解|耐心|配合|支持|反馈|等待|来电|咨询)"
+    r"|(?:已经?)?收到[您你]的?(?:申请|反馈|凭证|诉求|消息|材料|图片)"
+    r"|[您你]可以(?:在|点击|通过|进入|先|自行)?[^。!?\n]{0,12}(?:申请|查看|查询|提交|上传|点击)|能够理解"
+    r"|不好意思|请放心"
+)
+# Buyers' own acts with a time: 请在48小时内上传凭证, 请您今天提供照片.
+# What was left undone, in a ruling's reason: 商家未在约定时间内发货.
+LEFT_UNDONE: Final = re.compile(
+    r"(?:未能?|没有?|从未|尚未|并未)(?:曾)?(?:在|按|于|依|及时|如期|按时|按照)[^。!?\n会将]{0,14}?"
+    r"(?:发货|退款|补发|赔付|处理|回复|答复|解决|发出|履行|赔偿|换货|取件|送达)"
+)
+BUYER_TASK: Final = re.compile(
+    r"请(?:[您你]|消费者|买家)?(?:务必|尽快)?(?:在|于)?[^。!?\n请]{0,16}?(?:提供|上传|提交|补充|发送|拍摄|填写"
+    r"|确认|查收|选择|描述|保留|配合|等待|等候|稍候|稍等|谅解|理解|留意|注意|联系)(?:[^。!?\n商家]{0,14}(?:凭证"
+    r"|照片|图片|视频|材料|信息|证据|单号|情况|截图|说明|原因|包装|地址))?"
+)
+ENGLISH_ACT: Final = re.compile(
+    r"\b(?:ship|shipp|send|sent|dispatch|deliver|refund|compensat|replac|exchang|reship|resend|reimburs|pay"
+    r"|paid|credit|voucher|coupon|pick(?:ed|ing)? ?up|collect|mail|money back|cash ?back|discount|arriv|resolv"
+    r"|settle)\w*"
+)
+ENGLISH_CUE: Final = re.compile(
+    r"\b(?:will|shall|'ll|won't|guarantee\w*|promis\w*|going to|gonna|sure(?:ly)?|definitely|certainly"
+    r"|agree[sd]?|commit\w*|confirmed|by|within|before|today|tonight|tomorrow|monday|tuesday|wednesday|thursday"
+    r"|friday|saturday|sunday|week|days?|hours?|yuan|rmb|cny|immediately|asap|soon|can|offer\w*|full|half)\b"
+    r"|[¥$€]\s?[0-9]|\b[0-9]+(?:\.[0-9]+)?\b|(?<=\w)'ll\b"
+)
+PINYIN: Final = re.compile(r"fa ?huo|tui ?kuan|pei ?chang|pei ?fu|bu ?chang|huan ?huo|bu ?fa\b|ming ?tian|jin ?tian")
+
+
+class _TightTable(dict[int, str | None]):
+    """Fold to compare, dropping all that is no letter, digit or part of a number; made as characters are met."""
+
+    def __missing__(self, code: int) -> str | None:
+        char = chr(code)
+        entry = _tight(char)
+        if len(self) < 70_000:
+            self[code] = entry
+        return entry
+
+
+_SIMPLIFIED: Final = {**TRADITIONAL, **FORMAL_DIGITS}
+_KEPT: Final = frozenset(".:%¥$€?!。\n")
+_STRAY_MARK: Final = re.compile(r"[.:](?![0-9])|(?<![0-9])[.:]")
+_SENTENCE_MARK: Final = re.compile(r"[?!。\n]")
+
+
+def _tight(char: str) -> str | None:
+    folded = unicodedata.normalize("NFKC", char).lower()
+    kept = ""
+    for each in folded:
+        each = _SIMPLIFIED.get(each, each)
+        digit = unicodedata.digit(each, None)
+        if digit is not None:
+            each = str(digit)
+        if each in _KEPT or (each.isalnum() and each not in BLANK_LETTERS):
+            kept += each
+    return kept or None
+
+
+_TABLE: Final = _TightTable()
+
+
+def _fold(text: str) -> tuple[str, list[int]]:
+    """The tight text and for each of its characters the index of the one it came from."""
+    pieces: list[str] = []
+    origin: list[int] = []
+    for index, char in enumerate(text):
+        entry = _TABLE[ord(char)]
+        if entry:
+            pieces.append(entry)
+            origin.extend([index] * len(entry))
+    return _without_marks("".join(pieces), origin, _STRAY_MARK)
+
+
+def _without_marks(tight: str, origin: list[int], mark: re.Pattern[str]) -> tuple[str, list[int]]:
+    stray = {hit.start() for hit in mark.finditer(tight)}
+    if not stray:
+        return tight, origin
+    kept = [i for i in range(len(tight)) if i not in stray]
+    return "".join([tight[i] for i in kept]), [origin[i] for i in kept]
+
+
+def net(text: str) -> tuple[Span, ...]:
+    """The words of a text that together could be heard as a promise; empty when there are none. Prefers catching.
+
+    Folds width, script, invisible characters, marks and spaces inside words, and every kind of digit; zh and en.
+    """
+    tight, origin = _fold(text)
+    spans = _chinese(tight) + _english(tight)
+    if not spans:  # 明。天。发。货: once more without any mark
+        tight, origin = _without_marks(tight, origin, _SENTENCE_MARK)
+        spans = _chinese(tight)
+    written = {Span(origin[a], origin[b - 1] + 1, sort) for a, b, sort in spans}
+    written |= set(_latin(text))
+    return tuple(sorted(written, key=lambda span: (span.start, span.end, span.sort))[:SPANS_MAX])
+
+
+def _blanked(text: str, pattern: re.Pattern[str]) -> str:
+    return pattern.sub(lambda hit: "\x00" * (hit.end() - hit.start()), text)
+
+
+def _chinese(tight: str) -> list[tuple[int, int, str]]:
+    plain = _blanked(_blanked(_blanked(tight, LEFT_UNDONE), HARMLESS), BUYER_TASK)
+    strong = [(*hit.span(), "act") for hit in STRONG_ACT.finditer(plain)]
+    weak = [(*hit.span(), "act") for hit in WEAK_ACT.finditer(plain)]
+    times = [(*hit.span(), "time") for hit in TIME.finditer(plain)]
+    sums = [(*hit.span(), "sum") for hit in SUM.finditer(plain)]
+    sure = [(*hit.span(), "assurance") for hit in ASSURANCE.finditer(plain)]
+    if strong and (times or sums or sure):
+        return strong + times + sums + sure
+    definite = [(a, b, sort) for a, b, sort in times if not DEFINITE_TIME.match(plain[a:b])]
+    firm = [(a, b, sort) for a, b, sort in sure if _STRONG_ASSURANCE.match(plain[a:b])]
+    if weak and (definite or sums or firm):
+        return weak + definite + sums + firm
+    if sums and sure:
+        return sums + sure
+    if definite and ("商家" in plain or "卖家" in plain) and sure:
+        return definite + sure
+    return []
+
+
+def _english(tight: str) -> list[tuple[int, int, str]]:
+    return [(*hit.span(), "act") for hit in PINYIN.finditer(tight)]
+
+
+def _latin(text: str) -> list[Span]:
+    """English needs its spaces; folded character by character so that positions stay."""
+    loose = "".join(_loose(char) for char in text)
+    acts = [Span(*hit.span(), "act") for hit in ENGLISH_ACT.finditer(loose)]
+    if not acts:
+        return []
+    cues = [Span(*hit.span(), "assurance") for hit in ENGLISH_CUE.finditer(loose)]
+    return acts + cues if cues else []
+
+
+def _loose(char: str) -> str:
+    if char.isascii():
+        return char.lower()
+    folded = unicodedata.normalize("NFKC", char).lower()
+    return "'" if char in "’‘" else folded if len(folded) == 1 else " "

@@ -1,0 +1,115 @@
+"""One spelling for many: width, traditional characters, disguised digits and invisible characters, with a way back."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+# The traditional forms of the characters the promise grammar uses (a test holds the list complete).
+_TRADITIONAL_FORMS: Final = (
+    "發貨賠償補換寄個雙臺臺條罐幾兩時間點鐘後內號週禮這來還現產單處復覆應該預計盡儘爭證絕對問題們說稱辦過會給"
+    "將爲為幫買賣費顧臨場裏裡從當無嗎麼麽請麻煩確認審覈核檢測實驗報銷擔價額萬億圓塊紅現結開關係聯繫電話"
+    "訴與與嘗試況則約達運輸郵簽收領導闆經廠應陸續優連綫線據視決討論廣東節慶舊舊調轉賬帳戶財務動馬趕緊許許諾"
+    "並並項類頁寫標顯員師順豐圖貼準備掉夠決顏"
+    "書於虧親僅倉傳體餘側倆兒兌興減憑擊劃剛別區協釐參變聽啓諮響噠喲嘍圍國聖堅聲頭寶層屬歲幣帶幹庫張錄憂態"
+    "總願戲執揚擾揀撥擇揮攬攝數暫權極樣樓檻歡畢氣匯溝沒滿燒熱愛狀環碼積稅籤糾級紛終統編網騰營慮虛裝見規覺"
+    "觸訂讓議記講設評誕詢詳誤誘誰諒謂謝貝負責敗質貴贈軌較邊進遲跡選遞鍾鈕錢銀鋪鏈錯長門陸險隨隱難黴韻頂須"
+    "頒頻饋鳥黃齊"
+)
+_SIMPLIFIED_FORMS: Final = (
+    "发货赔偿补换寄个双台台条罐几两时间点钟后内号周礼这来还现产单处复复应该预计尽尽争证绝对问题们说称办过会给"
+    "将为为帮买卖费顾临场里里从当无吗么么请麻烦确认审核核检测实验报销担价额万亿圆块红现结开关系联系电话"
+    "诉与与尝试况则约达运输邮签收领导板经厂应陆续优连线线据视决讨论广东节庆旧旧调转账账户财务动马赶紧许许诺"
+    "并并项类页写标显员师顺丰图贴准备掉够决颜"
+    "书于亏亲仅仓传体余侧俩儿兑兴减凭击划刚别区协厘参变听启咨响哒哟喽围国圣坚声头宝层属岁币带干库张录忧态"
+    "总愿戏执扬扰拣拨择挥揽摄数暂权极样楼槛欢毕气汇沟没满烧热爱状环码积税签纠级纷终统编网腾营虑虚装见规觉"
+    "触订让议记讲设评诞询详误诱谁谅谓谢贝负责败质贵赠轨较边进迟迹选递钟钮钱银铺链错长门陆险随隐难霉韵顶须"
+    "颁频馈鸟黄齐"
+)
+_FORMAL_FORMS: Final = (
+    "壹贰貳叁肆伍柒捌玖拾佰仟〇㈠㈡㈢㈣㈤㈥㈦㈧㈨㈩",
+    "一二二三四五七八九十百千零一二三四五六七八九十",
+)
+TRADITIONAL: Final = {a: b for a, b in zip(_TRADITIONAL_FORMS, _SIMPLIFIED_FORMS, strict=True) if a != b}
+FORMAL_DIGITS: Final = dict(zip(*_FORMAL_FORMS, strict=True))
+_TENS: Final = "⑩⑽⒑➉➓❿"  # ten in one character: written 十 so that lengths stay
+_INVISIBLE: Final = (
+    *range(0x200B, 0x2010),
+    *range(0x202A, 0x202F),
+    *range(0x2060, 0x2070),
+    *range(0xFE00, 0xFE10),
+    *range(0x0300, 0x0370),
+    0x00AD,
+    0x034F,
+    0x180E,
+    0xFEFF,
+    0x20E3,
+)
+
+
+def _table() -> dict[int, str | None]:
+    """Code point → one character, or None for characters that nobody sees; never two characters for one."""
+    table: dict[int, str | None] = {}
+    for code in (*range(0x2F00, 0x2FE0), *range(0xF900, 0xFB00), *range(0x3220, 0x3300)):
+        plain = unicodedata.normalize("NFKC", chr(code))
+        if len(plain) == 1:
+            table[code] = plain
+    for code in range(0x80, 0x1FBFA):
+        digit = unicodedata.digit(chr(code), None)
+        if digit is not None:
+            table[code] = str(digit)
+    for code in range(0xFF01, 0xFF5F):
+        table[code] = chr(code - 0xFEE0)
+    del table[0xFF0C]  # a full-width comma parts clauses, an ASCII one may part thousands
+    table.update({ord(a): b for a, b in (TRADITIONAL | FORMAL_DIGITS).items()})
+    table.update({ord(ten): "十" for ten in _TENS})
+    table.update({code: chr(code + 32) for code in range(ord("A"), ord("Z") + 1)})
+    table.update({code: chr(code - 0xFEE0 + 32) for code in range(0xFF21, 0xFF3B)})
+    table.update({0x3000: " ", 0xA0: " ", 0x09: " ", 0x0D: "\n", 0xFFE5: "¥", 0x2013: "-", 0x2014: "-", 0x301C: "~"})
+    table.update({0x2212: "-", 0xFF5E: "~", 0x223C: "~"})
+    table.update(dict.fromkeys(_INVISIBLE))
+    return table
+
+
+_TABLE: Final = _table()
+# Spaces that only pull a word or a number apart: 3 天, 退 50 元, 明 天 发 货. Others part clauses.
+_LOOSE_SPACE: Final = re.compile(
+    r"(?<=[0-9]) +(?=[\u4e00-\u9fff%])|(?<=[\u4e00-\u9fff¥]) +(?=[0-9])|(?:(?<=\s\S)"
+    r"|(?<=^\S)) +(?=\S(?:[\s,\uff0c。!?]|$))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """A text in the one spelling.
+
+    `origin[i]` is the index in the text as written of character i; None when the two are aligned.
+    """
+
+    text: str
+    origin: Sequence[int] | None
+    written_length: int
+
+    def written(self, start: int, end: int) -> tuple[int, int]:
+        """The half-open span in the text as written."""
+        if self.origin is None or start >= end:
+            return start, end
+        return self.origin[start], self.origin[end - 1] + 1
+
+
+def spell(text: str) -> Spelled:
+    """Fold a text to the one spelling; linear in its length, any Unicode."""
+    folded = text.translate(_TABLE)
+    origin: list[int] | None = None
+    if len(folded) != len(text):
+        origin = [i for i, char in enumerate(text) if _TABLE.get(ord(char), "") is not None]
+    if " " in folded:
+        loose = {i for gap in _LOOSE_SPACE.finditer(folded) for i in range(*gap.span())}
+        if loose:
+            kept = [i for i in range(len(folded)) if i not in loose]
+            origin = kept if origin is None else [origin[i] for i in kept]
+            folded = "".join([folded[i] for i in kept])
+    return Spelled(text=folded, origin=origin, written_length=len(text))

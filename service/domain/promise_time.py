@@ -1,0 +1,467 @@
+"""Deadlines in Chinese replies: the last instant by which a thing must be done (promises.md section 2)."""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Final
+
+import chinese_calendar
+
+from service.domain.calendar import SHANGHAI
+from service.domain.promise_amount import chinese_number
+
+DAYS_MAX: Final = 400  # choice: a promise further off than a year is no deadline
+
+# When a part of the day is over (hours after midnight). 上午/明早 12:00, 下午 18:00, 凌晨 06:00, 今晚 23:59:59:
+# promises.md section 2. 中午 13:00, 傍晚 20:00, 下班前 18:00: choice.
+_NIGHT: Final = 24
+_PART_ENDS: Final = (
+    ("凌晨|清早", 6),
+    ("早上|早晨|清晨|大清早|一大早|一早|大早|上午|早间|早", 12),
+    ("中午|正午|晌午|午间", 13),
+    ("下午|午后", 18),
+    ("傍晚", 20),
+    ("晚上|晚间|夜里|夜间|半夜|深夜|夜晚|午夜|晚", _NIGHT),
+    ("下班", 18),
+)
+_PART_END: Final = {word: hour for words, hour in _PART_ENDS for word in words.split("|")}
+_PART: Final = "|".join(
+    {"早": "(?<![最尽趁及])早(?![就已些点日])", "晚": "(?<![最稍很较])晚(?![点些安会于了])"}.get(word, word)
+    for word in sorted(_PART_END, key=len, reverse=True)
+)
+_NUM: Final = r"[0-9]{1,3}|[零一二两三四五六七八九十廿]{1,4}|半"
+_SMALL: Final = r"[0-9]{1,2}|[零一二两三四五六七八九十廿]{1,3}"
+_DASH: Final = r"(?:-|~|到|至|或者?|、)"
+_RELATIVE_DAY: Final = (
+    ("大后天", 3),
+    ("明后两天|明后天|明后|后天|后日", 2),
+    ("今明两天|今明天|今明|明天|明日|明儿个?|次日|第二天|隔天", 1),
+    ("今天|今日|今儿个?|当天|当日|本日|即日", 0),
+    ("大前天", -3),
+    ("前天|前日", -2),
+    ("昨天|昨日|昨儿个?", -1),
+)
+_OFFSET: Final = {
+    form: days
+    for words, days in _RELATIVE_DAY
+    for word in words.split("|")
+    for form in ((word[:-2], word[:-1]) if word.endswith("?") else (word,))
+}
+_DAYS: Final = "|".join(words for words, _ in _RELATIVE_DAY)
+_FESTIVAL: Final = {
+    "元旦": (1, 1),
+    "五一": (5, 1),
+    "国庆": (10, 1),
+    "十一": (10, 1),
+    "双十一": (11, 11),
+    "双11": (11, 11),
+    "双十二": (12, 12),
+    "双12": (12, 12),
+    "618": (6, 18),
+    "圣诞": (12, 25),
+}
+_UNITS: Final = (
+    r"个?工作日|个?交易日|个?半?小时|个?钟头?(?!内)|h(?![a-z])|分钟|min(?![a-z])"
+    r"|刻钟|天半?|日(?=之?以?内|之?以?后)|个?星期|个?礼拜|周|个月"
+)
+_SPAN: Final = rf"""
+    (?P<past>超过了?|已经?|都|等了|过了|过去|用了|花了|保修|质保|保价|支持|享受|第)?
+    (?:(?P<from>{_NUM})(?:个?(?:工作日|小时|h|天|日|星期|周|月))?{_DASH})?
+    (?P<n>{_NUM})(?P<half>个半|天半)?(?P<unit>{_UNITS})
+    (?P<tail>之内|以内|内|之后|以后|后|前|无理由|保价|质保|无忧|包退|包换|试用)?
+"""
+_DATE: Final = rf"""
+    (?P<rel>{_DAYS}|今(?=晚|早|夜|下午|上午|中午|晨)|明(?=晚|早|晨|上午|下午|中午))(?:之内|以内|内)?
+  | (?:(?P<year>20[0-9]{{2}})(?:年|[-/.]))?(?P<month>{_SMALL})月份?(?:的)?(?:(?P<day>{_SMALL})(?:号|日)?(?![0-9天个])
+        (?:{_DASH}(?P<day_to>{_SMALL})(?:号|日))?|(?P<third>底|末|初|中旬|上旬|下旬|中(?!国))|(?=内|之内|以内|前))
+  | (?P<iso>20[0-9]{{2}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}})(?![0-9])
+  | (?<![0-9.])(?P<md_m>1[0-2]|0?[1-9])[./]
+        (?P<md_d>3[01]|[12][0-9]|0?[1-9])(?![0-9%.元块圆角折万kw倍斤米厘g/个件小天周h])(?:号|日)?
+  | (?P<which_month>本月|这个?月|当月|下下个?月|下个?月)?的?(?P<dom>{_SMALL})(?:{_DASH}(?P<dom_to>{_SMALL}))?
+        (?:号|日)(?!线|店|仓|楼|链接|客服|库|内|以内|之内|常|期|志|本|用)
+  | (?P<week>下下个?|下个?|这个?|本|上个?)?(?:周|星期|礼拜)(?P<dow>[一二三四五六日天末]|[1-7](?![0-9天个]))
+        (?:{_DASH}?(?:周|星期|礼拜)?(?P<dow_to>[二三四五六日]))?(?!年|个|到|岁)
+  | (?P<whole_week>下下个?|下个?|这个?|本)(?:周|星期|礼拜)(?!边|围|末|[一二三四五六日天1-7])(?:底|之内|以内|内|里)?
+  | (?P<whole_month>本|这个?|当|下下个?|下个?)?月(?P<month_third>底|末|初|中旬|上旬|下旬|中(?!国))
+  | (?P<this_month>本|这个?|当|下个?)月(?:之内|以内|内|里)
+  | (?P<year_end>年底|年末)
+  | (?<![0-9])(?P<festival>双十一|双十二|双11|双12|元旦|国庆|五一|618|圣诞)节?(?=前|之前|以前|当天)
+"""
+_CLOCK: Final = rf"""
+    (?P<hour>{_SMALL})(?:
+        (?:点钟?|时(?!间|效|候|刻|常|差|段|尚|代))(?:(?P<half_past>半)|(?P<quarter>[一三])刻|(?P<minute>[0-9]{{1,2}}|[零一二三四五六七八九十]{{1,3}})分?)?
+      | :(?P<colon>[0-5][0-9])(?::[0-5][0-9])?)
+    (?!多|五十|折)
+    (?:{_DASH}(?P<hour_to>{_SMALL})(?:(?:点钟?|时)(?P<half_to>半)?|:(?P<colon_to>[0-5][0-9])))?
+"""
+TOKEN: Final = re.compile(rf"(?P<date>{_DATE})|(?P<span>{_SPAN})|(?P<clock>{_CLOCK})|(?P<part>{_PART})", re.VERBOSE)
+_TAIL: Final = re.compile(
+    r"(?:的时候|当天|之前|以前|前(?!台|天|几|面|往|期)|之内|以内|内(?!部|容)|为止|之后|以后|后(?!天|台|面|续|期"
+    r"|再|补))"
+)
+_JOIN: Final = re.compile(r"(?:的|,|\(|号|日|就)?")
+_RANGE: Final = re.compile(r"(?:-|~|到|至|或者?|还是|和|跟|、|最晚|最迟|,?(?:最晚|最迟))")
+_SOFT: Final = re.compile(r"[)的]?(?:左右|上下|前后|光景|样子)")
+
+
+@dataclass(slots=True)
+class Deadline:
+    """A time found in a text: its span and the last instant it allows; None when it cannot be fixed."""
+
+    start: int
+    end: int
+    due_at: datetime | None
+    soft: bool = False  # 三点左右
+    past: bool = False  # 昨天, 3小时前
+    relative: bool = False  # 24小时内: counted from the words, or from an event named beside it
+    open_end: bool = False  # 3点以后: no last instant of its own
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What one run of adjacent tokens says, before it is made an instant."""
+
+    start: int
+    end: int
+    day: date | None = None
+    part: str = ""
+    hour: int | None = None
+    minute: int = 0
+    due_at: datetime | None = None  # of a span
+    exclusive: bool = False  # 元旦前: the day itself is too late
+    past: bool = False
+    relative: bool = False
+
+
+@lru_cache(maxsize=4096)
+def is_working_day(day: date) -> bool:
+    """Whether a day counts as 工作日: the State Council's calendar where it is known, else Monday to Friday."""
+    try:
+        return bool(chinese_calendar.is_workday(day))
+    except NotImplementedError:  # the package knows 2004 to next year's announced holidays
+        return day.weekday() < 5
+
+
+def end_of(day: date) -> datetime:
+    """23:59:59 of a day in Asia/Shanghai."""
+    return datetime.combine(day, time(23, 59, 59), SHANGHAI)
+
+
+def working_day_after(day: date, count: int) -> date:
+    """The count-th working day after a day, counted from the next working day."""
+    for _ in range(DAYS_MAX * 3):
+        if count <= 0:
+            break
+        day += timedelta(days=1)
+        count -= is_working_day(day)
+    return day
+
+
+def _number(said: str) -> int | None:
+    if said.isascii():
+        return int(said)
+    return chinese_number(said.replace("廿", "二十"))
+
+
+def _upper_number(said: str) -> int | None:
+    """The larger reading of a spoken count: 两三 → 3, 三五 → 5, 十 → 10."""
+    if len(said) == 2 and all(char in "一二两三四五六七八九" for char in said):
+        return chinese_number(said[1])
+    return _number(said)
+
+
+def _span_due(hit: re.Match[str], said_at: datetime) -> datetime | None:
+    unit, half = hit["unit"], hit["half"] or ""
+    halved = hit["n"] == "半"
+    count = 0 if halved else _upper_number(hit["n"])
+    if count is None or count > 10_000:
+        return None
+    minutes = _minutes_of(unit, count, halved=halved, half=bool(half) or unit.endswith("半"))
+    if minutes is not None:
+        return said_at + timedelta(minutes=minutes) if minutes <= DAYS_MAX * 1440 else None
+    today = said_at.date()
+    if "工作日" in unit or "交易日" in unit:
+        return end_of(working_day_after(today, max(count, 1))) if count <= DAYS_MAX else None
+    if "月" in unit:
+        return end_of(today + timedelta(days=15)) if halved else _months_on(today, count)
+    days = 7 * count if unit[-1] in "期拜周" else count
+    if halved:
+        return said_at + timedelta(hours=12) if unit[0] in "天日" else end_of(today + timedelta(days=4))
+    days += 1 if half or unit == "天半" else 0
+    return end_of(today + timedelta(days=days)) if days <= DAYS_MAX else None
+
+
+def _minutes_of(unit: str, count: int, *, halved: bool, half: bool) -> int | None:
+    """Minutes of a span in hours or minutes; None for days and longer."""
+    if "小时" in unit or "钟头" in unit or unit in ("h", "个钟", "钟"):
+        return 30 if halved or (count == 0 and half) else count * 60 + (30 if half else 0)
+    if unit in ("分钟", "min"):
+        return count
+    if unit == "刻钟":
+        return count * 15
+    return None
+
+
+def _months_on(today: date, count: int) -> datetime | None:
+    if count > 12:
+        return None
+    year, month = _month_after(today, count)
+    return end_of(date(year, month, min(today.day, monthrange(year, month)[1])))
+
+
+def _month_after(today: date, count: int) -> tuple[int, int]:
+    months = today.year * 12 + today.month - 1 + count
+    return months // 12, months % 12 + 1
+
+
+def _valid(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+def _nearest(today: date, month: int, day: int) -> date | None:
+    """The month and day in the year that brings it closest: 1.5 said in December is next January."""
+    days = [found for year in (today.year - 1, today.year, today.year + 1) if (found := _valid(year, month, day))]
+    return min(days, key=lambda found: abs((found - today).days), default=None)
+
+
+def _month_part(year: int, month: int, part: str) -> date:
+    """The last day of a part of a month. 月初 the 5th, 月中 the 15th: choice; 上旬 10th, 中旬 20th by definition."""
+    fixed = {"初": 5, "上旬": 10, "中": 15, "中旬": 20}.get(part)
+    return date(year, month, fixed or monthrange(year, month)[1])
+
+
+def _months_named(word: str | None) -> int:
+    word = word or ""
+    return 2 if word.startswith("下下") else 1 if word.startswith("下") else 0
+
+
+def _day_of_month(hit: re.Match[str], today: date) -> date | None:
+    day = _number(hit["dom_to"] or hit["dom"])
+    if day is None or not 1 <= day <= 31:
+        return None
+    ahead = _months_named(hit["which_month"])
+    if ahead or hit["which_month"]:
+        return _valid(*_month_after(today, ahead), day)
+    for later in range(3):
+        found = _valid(*_month_after(today, later), day)
+        if found is not None and found >= today:
+            return found
+    return None
+
+
+def _weekday(hit: re.Match[str], today: date) -> date:
+    """本周五 of this week, Monday first; 周五 the next one, today included; 下周一 of next week."""
+    said = hit["dow_to"] or hit["dow"]
+    index = 6 if said in "日天末7" else "一二三四五六".find(said) if said in "一二三四五六" else int(said) - 1
+    monday = today - timedelta(days=today.weekday())
+    word = hit["week"] or ""
+    if word:
+        weeks = 2 if word.startswith("下下") else 1 if word.startswith("下") else -1 if word.startswith("上") else 0
+        return monday + timedelta(days=7 * weeks + index)
+    return today + timedelta(days=(index - today.weekday()) % 7)
+
+
+def _named_day(hit: re.Match[str], today: date) -> date | None:
+    """The last day that a date token allows."""
+    if hit["rel"]:
+        word = hit["rel"]
+        return today + timedelta(days=_OFFSET.get(word, 1 if word == "明" else 0))
+    if hit["iso"]:
+        year, month, day = (int(part) for part in re.split(r"[-/.]", hit["iso"]))
+        return _valid(year, month, day)
+    if hit["month"]:
+        return _month_and_day(hit, today)
+    if hit["md_m"]:
+        return _nearest(today, int(hit["md_m"]), int(hit["md_d"]))
+    if hit["dom"]:
+        return _day_of_month(hit, today)
+    if hit["dow"]:
+        return _weekday(hit, today)
+    if hit["whole_week"]:
+        return today + timedelta(days=6 - today.weekday() + 7 * _months_named(hit["whole_week"]))
+    return _named_month(hit, today)
+
+
+def _month_and_day(hit: re.Match[str], today: date) -> date | None:
+    month = _number(hit["month"])
+    if month is None or not 1 <= month <= 12:
+        return None
+    year = int(hit["year"]) if hit["year"] else None
+    if hit["day"]:
+        day = _number(hit["day_to"] or hit["day"])
+        if day is None:
+            return None
+        return _valid(year, month, day) if year else _nearest(today, month, day)
+    if year is None:
+        year = today.year if month >= today.month else today.year + 1
+    return _month_part(year, month, hit["third"] or "底")
+
+
+def _named_month(hit: re.Match[str], today: date) -> date | None:
+    if hit["month_third"]:
+        found = _month_part(*_month_after(today, _months_named(hit["whole_month"])), hit["month_third"])
+        if not hit["whole_month"] and found < today:
+            found = _month_part(*_month_after(today, 1), hit["month_third"])
+        return found
+    if hit["this_month"]:
+        return _month_part(*_month_after(today, _months_named(hit["this_month"])), "底")
+    if hit["year_end"]:
+        return date(today.year, 12, 31)
+    month, day = _FESTIVAL[hit["festival"]]
+    found = date(today.year, month, day)
+    return found if found >= today else date(today.year + 1, month, day)
+
+
+def _read_clock(hit: re.Match[str], parts: _Parts) -> bool:
+    hour = _number(hit["hour_to"] or hit["hour"])
+    if hour is None or hour > 24:
+        return False
+    if hit["hour_to"]:
+        minute = 30 if hit["half_to"] else int(hit["colon_to"] or 0)
+    elif hit["half_past"]:
+        minute = 30
+    elif hit["quarter"]:
+        minute = 15 if hit["quarter"] == "一" else 45
+    else:
+        minute = int(hit["colon"] or 0) if not hit["minute"] else _number(hit["minute"]) or 0
+    if minute > 59:
+        return False
+    parts.hour, parts.minute = hour, minute
+    return True
+
+
+def _take(hit: re.Match[str], parts: _Parts, said_at: datetime) -> bool:
+    """Add a token to a run; False when it belongs to no run of times."""
+    if hit["span"] is not None:
+        if parts.due_at is not None:
+            return False
+        parts.past = parts.past or bool(hit["past"]) or hit["tail"] in ("前",)
+        if hit["tail"] in ("无理由", "保价", "质保", "无忧", "包退", "包换", "试用"):
+            parts.past = True
+        parts.due_at, parts.relative = _span_due(hit, said_at), True
+        return parts.due_at is not None
+    if hit["date"] is not None:
+        day = _named_day(hit, said_at.date())
+        if day is None:
+            return False
+        parts.day = day
+        parts.exclusive = hit["festival"] is not None
+        return True
+    if hit["clock"] is not None:
+        return parts.hour is None and _read_clock(hit, parts)
+    if parts.part and parts.hour is None:
+        return False
+    parts.part = hit["part"]
+    return True
+
+
+def _hour_in_part(parts: _Parts) -> int:
+    """The hour on the 24-hour clock, where the part of the day says which."""
+    assert parts.hour is not None, "only asked when a clock was read"
+    end = _PART_END[parts.part]
+    hour = parts.hour
+    if end == _NIGHT and parts.part not in ("半夜", "深夜", "午夜"):
+        return 24 if hour in (0, 12) else hour + 12 if hour < 12 else hour
+    if end == _NIGHT:
+        return 24 if hour in (0, 12) else hour + 24 if hour < 6 else hour + 12 if hour < 12 else hour
+    if end in (18, 20):
+        return hour + 12 if hour < 12 else hour
+    if end == 13:
+        return hour + 12 if hour < 4 else hour
+    return 0 if hour == 12 and end == 6 else hour
+
+
+def _at(day: date, hour: int, minute: int) -> datetime:
+    return datetime.combine(day, time(), SHANGHAI) + timedelta(hours=hour, minutes=minute)
+
+
+def _instant(parts: _Parts, said_at: datetime) -> datetime | None:
+    """The last instant that a run of tokens allows."""
+    today = said_at.date()
+    if parts.due_at is not None and parts.hour is None and not parts.part:
+        return parts.due_at
+    day = parts.day or (parts.due_at.date() if parts.due_at else None)
+    if parts.exclusive and day is not None and parts.hour is None and not parts.part:
+        return end_of(day - timedelta(days=1))
+    if parts.hour is not None:
+        return _clock_instant(parts, day, said_at)
+    if parts.part:
+        hour = _PART_END[parts.part]
+        day_of_part = day or today
+        due = end_of(day_of_part) if hour == _NIGHT else _at(day_of_part, hour, 0)
+        return due if day is not None or due > said_at else due + timedelta(days=1)
+    return end_of(day) if day is not None else None
+
+
+def _clock_instant(parts: _Parts, day: date | None, said_at: datetime) -> datetime:
+    """N点 as said; without a part of the day, the reading that lies ahead and in business hours (choice)."""
+    assert parts.hour is not None, "only asked when a clock was read"
+    today = said_at.date()
+    if parts.part:
+        due = _at(day or today, _hour_in_part(parts), parts.minute)
+        return due if day is not None or due > said_at else due + timedelta(days=1)
+    hour = parts.hour
+    due = _at(day or today, hour, parts.minute)
+    if day is None or day == today:
+        afternoon = due + timedelta(hours=12)
+        if due <= said_at and 0 < hour < 12 and afternoon > said_at:
+            return afternoon
+        if day is None and due <= said_at:
+            due += timedelta(days=1)
+        return due
+    return due + timedelta(hours=12) if 1 <= hour <= 6 else due  # 明天5点 is the afternoon
+
+
+def find_deadlines(text: str, said_at: datetime) -> list[Deadline]:
+    """Every time in a text in the one spelling, in order; adjacent tokens are one time, ranges take the later end.
+
+    Args:
+        text: spelled by `promise_spelling.spell`.
+        said_at: aware; read in Asia/Shanghai.
+    """
+    said_at = said_at.astimezone(SHANGHAI)
+    found: list[Deadline] = []
+    parts: _Parts | None = None
+    for hit in TOKEN.finditer(text):
+        if parts is not None and _JOIN.fullmatch(text, parts.end, hit.start()) and _take(hit, parts, said_at):
+            parts.end = hit.end()
+            continue
+        if parts is not None:
+            _finish(parts, text, said_at, found)
+        parts = _Parts(hit.start(), hit.end())
+        if not _take(hit, parts, said_at):
+            parts = None
+    if parts is not None:
+        _finish(parts, text, said_at, found)
+    return found
+
+
+def _finish(parts: _Parts, text: str, said_at: datetime, found: list[Deadline]) -> None:
+    end = parts.end
+    tail = _TAIL.match(text, end)
+    word = tail.group() if tail else ""
+    if tail:
+        end = tail.end()
+    soft = _SOFT.match(text, end)
+    if soft:
+        end = soft.end()
+    due_at = _instant(parts, said_at)
+    open_end = word.endswith("后") and parts.due_at is None
+    if open_end and due_at is not None:
+        due_at = end_of(due_at.date()) if parts.hour is not None or parts.part else None
+    past = parts.past or (parts.day is not None and parts.day < said_at.date())
+    new = Deadline(
+        parts.start, end, due_at, soft=soft is not None, past=past, relative=parts.relative, open_end=open_end
+    )
+    last = found[-1] if found else None
+    if last is not None and not past and _RANGE.fullmatch(text, last.end, parts.start) and last.due_at and due_at:
+        last.end, last.due_at, last.soft = end, max(last.due_at, due_at), last.soft or new.soft
+        return
+    found.append(new)
