@@ -1,4 +1,4 @@
-"""Thousands of disputes with an inquiry waiting for the merchant, written in batches: the field every bench plays on."""
+"""Thousands of disputes with an inquiry that waits for the merchant, written in batches: the field of every bench."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from uuid_utils.compat import uuid7
 
 from service.api import health, inquiries
-from service.api.auth import Authenticator, TokenVerifier
+from service.api.auth import ApiKey, Authenticator, TokenVerifier
 from service.api.contract import Contract, seal
 from service.api.issuer import DEMO_HEADERS, DEMO_ISSUER, BuiltInIssuer, demo_router
 from service.api.keyring import HttpJwks, JwksSource, KeyRing
@@ -29,6 +29,7 @@ from service.flows import lay_out_demo as demo_shops
 from service.flows.context import THE_CLOCK, House, Policies
 from service.metrics import Metrics
 from service.settings import Settings
+from service.store import people
 from service.store.engine import Database, Transaction
 from service.store.files import FolderStore
 from service.store.relay_templates import load_relay_templates
@@ -150,6 +151,20 @@ def lay_out_demo(app: Litestar) -> None:
 
 
 DECISIONS: dict[str, Any] = {}
+
+
+class StoredApiKeys:
+    """API keys of the marketplace's systems, from their table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, key_id: str) -> ApiKey | None:
+        """The key of that id, expired ones too."""
+        row = await asyncio.wrap_future(self._database.submit_read(lambda tx: people.api_key(tx.session, key_id)))
+        if row is None:
+            return None
+        return ApiKey(bytes.fromhex(row.sha256), frozenset(row.scopes.split()), row.expires_at, row.id)
 
 
 def _authenticator(parts: Parts, source: JwksSource, issuer: str, now: Callable[[], datetime]) -> Authenticator:

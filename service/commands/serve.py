@@ -33,11 +33,12 @@ def run(settings: Settings, *, host: str | None, port: int | None) -> int:
     if settings.demo:
         lay_out_demo(app)
     _say_what_to_try(settings)
-    _server(app, settings).run()
+    server(app, settings).run()
     return 0
 
 
-def _server(app: Litestar, settings: Settings) -> uvicorn.Server:
+def server(app: Litestar, settings: Settings) -> uvicorn.Server:
+    """The HTTP server as it was measured (stack.md): httptools, uvloop where there is one, bounded graceful stop."""
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -26,8 +26,8 @@ class Candidate:
 def eligible(seats: Iterable[Candidate], *, shop_open: bool) -> list[Candidate]:
     """Who may be given an inquiry: designated seats with IM permission, else the owner.
 
-    Source 002 part 1: 默认是店铺的主账号有权限来回复平台客服的消息; 配置的指定客服需要有im权限. If none of the designated is
-    eligible the owner answers (our choice); a closed or suspended shop has nobody.
+    Source 002 part 1: 默认是店铺的主账号有权限来回复平台客服的消息; 配置的指定客服需要有im权限. If none of the
+    designated is eligible the owner answers (our choice); a closed or suspended shop has nobody.
     """
     if not shop_open:
         return []

@@ -275,3 +275,8 @@ def promise_timers(state: str, *, lapses_at: datetime, due_at: datetime | None) 
 def approval_timers(state: str, *, due_at: datetime) -> tuple[Timer, ...]:
     """Every timer of an approval in `state`."""
     return (Timer("approval_expiry", due_at),) if state == "proposed" else ()
+
+
+def window_timers(policy: Policy) -> tuple[str, ...]:
+    """Names of a reply window's timers: the window first, then its warnings, armed or not."""
+    return ("reply_window", *(f"reply_warning_{int(left.total_seconds())}" for left in policy.reply_warnings))

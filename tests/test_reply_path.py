@@ -1,0 +1,517 @@
+"""The path of a merchant message, step by step: what is refused, what is delivered, what is kept, in how many trips."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.domain.errors import Absent, Conflict, Forbidden, WindowClosed
+from service.flows.ask_merchant import (
+    QUESTION_TEMPLATES,
+    Asked,
+    close_inquiry,
+    hand_over,
+    open_inquiry,
+    send_agent_message,
+)
+from service.flows.context import AnsweredBefore
+from service.flows.hearing import Outcome
+from service.flows.receive_reply import Said, receive_reply
+from service.flows.watch_inquiries import DECISIONS
+from service.flows.watch_windows import sweep
+from service.store import tables
+from service.store.engine import Transaction
+from service.store.writes import Plan
+from tests.world import AGENT, OTHER_OWNER, OWNER, SEAT, World, new_world
+
+ASK = Asked("q-1", QUESTION_TEMPLATES["ship_today"])
+GOOD, INSULT, HELD = "我们今天会给消费者发货。", "你是不是有病", "我们是全网最好的店"
+
+
+@pytest.fixture
+def world(database: str, tmp_path: Path) -> Iterator[World]:
+    """A shop on a fresh database."""
+    with new_world(database, tmp_path) as made:
+        yield made
+
+
+def ask(world: World) -> tuple[str, str]:
+    """A dispute with an inquiry that waits: (dispute, inquiry)."""
+    dispute = world.make_dispute()
+    return dispute, world.tell(AGENT, lambda ctx: open_inquiry(ctx, dispute, ASK))
+
+
+def reply(world: World, inquiry: str, text: str = GOOD, *, actor: Any = OWNER, **more: Any) -> Any:
+    """One merchant message, as the edge would hand it over."""
+    number = next(world.numbers)
+    received_at = more.pop("received_at", None)
+    said = Said(**{"client_message_id": f"m-{number}", "text": text} | more)
+    return world.tell(
+        actor,
+        lambda ctx: receive_reply(ctx, inquiry, said, key_id=f"key-{number}"),
+        received_at=received_at,
+        one_statement=True,
+    )
+
+
+def fire(world: World) -> int:
+    """Sweep until nothing is due; returns how many timers fired."""
+    fired = 0
+    while True:
+        done = world.database.run(lambda tx: sweep(world.house, tx, now=world.now, decisions=DECISIONS))
+        assert not done.failed
+        fired += done.claimed
+        if not done.claimed:
+            return fired
+
+
+# --- delivered ---
+
+
+def test_a_clear_answer_is_delivered_stops_the_clock_and_leaves_its_promise_unconfirmed(world: World) -> None:
+    """Source 002's own example: 我们今天会给消费者发货."""
+    dispute, inquiry = ask(world)
+    world.pass_time(seconds=30)
+
+    outcome = reply(world, inquiry)
+
+    row = world.row(tables.Inquiry, id=inquiry)
+    promise = world.row(tables.Promise, dispute_id=dispute)
+    assert (outcome.outcome, outcome.measure) == ("sent", "none")
+    assert (row.state, row.answered_at) == ("awaiting_agent", world.now)
+    assert set(world.armed(inquiry)) == {"inquiry_idle"}
+    assert (promise.state, promise.wording, promise.action) == ("extracted", "unconditional", "ship")
+    assert [p.id for p in outcome.promises] == [promise.id]
+    assert world.kinds(dispute)[-2:] == ["merchant.reply", "promise.extracted"]
+
+
+def test_the_receipt_is_the_entry_that_holds_the_message(world: World) -> None:
+    """A sender can prove what was sent: place and fingerprint of the entry."""
+    dispute, inquiry = ask(world)
+
+    outcome = reply(world, inquiry)
+
+    line = next(e for e in world.rows(tables.TranscriptEntry, dispute_id=dispute) if e.seq == outcome.receipt_seq)
+    assert json.loads(line.body)["kind"] == "merchant.reply"
+
+
+@pytest.mark.parametrize("text", ["收到", "在吗", "😀", "", "   ", "\u200b\u200d"])
+def test_what_does_not_answer_is_delivered_and_the_clock_runs_on(world: World, text: str) -> None:
+    """C4, edge case 30: an emoji, a picture alone, 收到 or 在吗 does not stop the clock."""
+    _, inquiry = ask(world)
+    before = world.armed(inquiry)
+
+    outcome = reply(world, inquiry, text, kind="text" if text.strip() else "image")
+
+    assert (outcome.outcome, outcome.answers) == ("sent", False)
+    assert world.row(tables.Inquiry, id=inquiry).state == "awaiting_merchant"
+    assert world.armed(inquiry) == before
+
+
+def test_owner_and_seat_answer_together_and_both_stand(world: World) -> None:
+    """Edge case 5: the first delivered stops the clock, the second is a further message of the turn."""
+    dispute, inquiry = ask(world)
+    world.database.run(lambda tx: tx.apply([designated()]))
+
+    first, second = reply(world, inquiry), reply(world, inquiry, "单号稍后给您", actor=SEAT)
+
+    assert (first.outcome, second.outcome) == ("sent", "sent")
+    assert [m.sender_id for m in world.rows(tables.Message, dispute_id=dispute)][1:] == ["seat-owner", "seat-1"]
+
+
+def designated() -> Plan:
+    """Make the seat of the shop one that answers the platform."""
+    plan = Plan()
+    plan.update(tables.Seat, "seat-1", designated=True)
+    return plan
+
+
+# --- stopped ---
+
+
+def test_an_insult_is_stopped_kept_and_must_be_read_about(world: World) -> None:
+    """A5: nothing goes out, not even a good text, until the notice is read; the attempt is in the transcript."""
+    dispute, inquiry = ask(world)
+
+    outcome, after = reply(world, inquiry, INSULT), reply(world, inquiry)
+
+    assert (outcome.outcome, after.outcome) == ("notice", "notice")
+    assert outcome.notice_id == after.notice_id == world.row(tables.Notice).id
+    assert [m.delivery for m in world.rows(tables.Message, dispute_id=dispute)] == ["delivered", "blocked", "blocked"]
+    assert world.rows(tables.Promise) == []
+    assert world.row(tables.Inquiry, id=inquiry).state == "awaiting_merchant"
+
+
+def test_a_held_text_goes_out_as_it_is_with_its_token_once(world: World) -> None:
+    """A2: 继续发送 with the one-time token; the token is good for this text, seat and conversation only."""
+    _, inquiry = ask(world)
+
+    held = reply(world, inquiry, HELD)
+    with pytest.raises(Conflict, match="confirm_token_invalid"):
+        reply(world, inquiry, HELD + "!", confirm_token=held.confirm_token)
+    sent = reply(world, inquiry, HELD, confirm_token=held.confirm_token)
+    with pytest.raises(Conflict, match="confirm_token_invalid"):
+        reply(world, inquiry, HELD, confirm_token=held.confirm_token)
+
+    assert (held.outcome, sent.outcome) == ("confirm", "sent")
+    assert held.confirm_until <= held.due_at
+
+
+def test_a_blocked_attempt_in_time_earns_grace_once(world: World) -> None:
+    """Edge case 13: blocked at 179 s, edited at 200 s is in time; a second attempt earns nothing more."""
+    _, inquiry = ask(world)
+    due_at = world.row(tables.Inquiry, id=inquiry).due_at
+    world.pass_time(seconds=179)
+
+    blocked = reply(world, inquiry, HELD)
+    again = reply(world, inquiry, HELD)
+    world.pass_time(seconds=21)
+    fire(world)
+    edited = reply(world, inquiry)
+
+    assert due_at is not None
+    assert blocked.due_at == again.due_at == due_at - timedelta(seconds=1) + timedelta(seconds=60)
+    assert edited.outcome == "sent"
+
+
+def test_swearing_does_not_stall_the_ticket(world: World) -> None:
+    """Edge case 13: blocked attempts alone never postpone the ticket beyond the grace."""
+    dispute, inquiry = ask(world)
+    for _ in range(4):
+        world.pass_time(seconds=59)
+        reply(world, inquiry, INSULT)
+
+    world.pass_time(seconds=10)
+    fire(world)
+
+    assert world.row(tables.Inquiry, id=inquiry).state == "expired"
+    assert world.row(tables.Ticket, dispute_id=dispute).cause == "TIMEOUT"
+
+
+# --- time ---
+
+
+@pytest.mark.parametrize(("microseconds", "in_time"), [(-1, True), (0, False), (1, False)])
+def test_the_window_is_half_open_to_the_microsecond(world: World, microseconds: int, in_time: bool) -> None:
+    """Edge case 11: due-1 µs is in time; due and due+1 µs are late."""
+    _, inquiry = ask(world)
+    due_at = world.row(tables.Inquiry, id=inquiry).due_at
+    assert due_at is not None
+    world.now = due_at + timedelta(seconds=5)
+
+    answer = reply(world, inquiry, received_at=due_at + timedelta(microseconds=microseconds))
+
+    assert isinstance(answer, Outcome) == in_time
+    if not in_time:
+        assert isinstance(answer, WindowClosed)
+
+
+def test_a_late_answer_reaches_nobody_and_stays_in_the_transcript(world: World) -> None:
+    """Edge cases 14 and 29: 409 window_closed, stored as a late attempt, no promise, no state."""
+    dispute, inquiry = ask(world)
+    world.pass_time(seconds=181)
+    fire(world)
+
+    answer = reply(world, inquiry)
+
+    late = world.rows(tables.Message, dispute_id=dispute)[-1]
+    assert isinstance(answer, WindowClosed)
+    assert (late.delivery, world.rows(tables.Promise)) == ("late", [])
+    assert world.row(tables.Inquiry, id=inquiry).state == "expired"
+    assert world.kinds(dispute)[-1] == "merchant.reply_late"
+
+
+def test_an_answer_received_in_time_takes_the_expiry_back(world: World) -> None:
+    """Edge case 12, lifecycle.md section 4: revived, the ticket cancelled, the standing event void."""
+    dispute, inquiry = ask(world)
+    due_at = world.row(tables.Inquiry, id=inquiry).due_at
+    assert due_at is not None
+    world.now = due_at + timedelta(seconds=6)
+    fire(world)
+
+    outcome = reply(world, inquiry, received_at=due_at - timedelta(microseconds=1))
+
+    assert outcome.outcome == "sent"
+    assert world.row(tables.Inquiry, id=inquiry).state == "awaiting_agent"
+    assert world.row(tables.Ticket, dispute_id=dispute).state == "cancelled"
+    assert world.row(tables.StandingEvent).voided_at is not None
+    assert [s.open_inquiries for s in world.rows(tables.Seat)] == [0, 1]
+    assert "inquiry.revived" in world.kinds(dispute)
+
+
+def test_a_blocked_text_revives_nothing(world: World) -> None:
+    """Only a delivered message takes an expiry back."""
+    dispute, inquiry = ask(world)
+    due_at = world.row(tables.Inquiry, id=inquiry).due_at
+    assert due_at is not None
+    world.now = due_at + timedelta(seconds=6)
+    fire(world)
+
+    outcome = reply(world, inquiry, INSULT, received_at=due_at - timedelta(seconds=1))
+
+    assert outcome.outcome == "notice"
+    assert world.row(tables.Inquiry, id=inquiry).state == "expired"
+    assert world.row(tables.Ticket, dispute_id=dispute).state == "issued"
+
+
+def test_the_timer_never_closes_before_the_settle_margin(world: World) -> None:
+    """A window closes no earlier than due_at + 1 s, whoever sweeps."""
+    _, inquiry = ask(world)
+    world.pass_time(seconds=180, microseconds=999_999)
+    fire(world)
+    before = world.row(tables.Inquiry, id=inquiry).state
+
+    world.pass_time(microseconds=1)
+    fire(world)
+
+    assert (before, world.row(tables.Inquiry, id=inquiry).state) == ("awaiting_merchant", "expired")
+
+
+def test_a_closed_window_issues_one_ticket_however_often_it_is_swept(world: World) -> None:
+    """Edge case 7: one ticket, one standing event, the seat freed once."""
+    dispute, inquiry = ask(world)
+    world.pass_time(seconds=200)
+
+    for _ in range(3):
+        fire(world)
+
+    assert len(world.rows(tables.Ticket, inquiry_id=inquiry)) == 1
+    assert len(world.rows(tables.StandingEvent, dispute_id=dispute)) == 1
+    assert [s.open_inquiries for s in world.rows(tables.Seat)] == [0, 0]
+
+
+def test_an_answer_that_crosses_the_agents_close_is_kept_for_the_agent(world: World) -> None:
+    """Received before the close: into the transcript, and the closing's ticket is cancelled."""
+    dispute, inquiry = ask(world)
+    world.pass_time(seconds=20)
+    before_close = world.now
+    world.pass_time(seconds=1)
+    world.tell(AGENT, lambda ctx: close_inquiry(ctx, inquiry, waive_reason=None))
+
+    outcome = reply(world, inquiry, received_at=before_close)
+    late = reply(world, inquiry)
+
+    assert outcome.outcome == "sent"
+    assert isinstance(late, WindowClosed)
+    assert world.row(tables.Inquiry, id=inquiry).state == "closed"
+    assert world.row(tables.Ticket, dispute_id=dispute).state == "cancelled"
+
+
+# --- who may ---
+
+
+def test_another_shop_does_not_know_the_inquiry(world: World) -> None:
+    """Edge case 55: somebody else's object is absent, not forbidden."""
+    world.open_shop("shop-2", owner="seat-owner-2")
+    _, inquiry = ask(world)
+
+    with pytest.raises(Absent):
+        reply(world, inquiry, actor=OTHER_OWNER)
+
+
+def test_a_seat_needs_im_permission_and_designation(world: World) -> None:
+    """Edge case 23: designated without IM permission, or the other way round, is 403."""
+    _, inquiry = ask(world)
+
+    with pytest.raises(Forbidden, match="im_permission_missing"):
+        reply(world, inquiry, actor=SEAT)
+
+
+def test_a_seat_that_was_switched_off_may_not_answer(world: World) -> None:
+    """Edge case 57: permissions are checked when it sends, not when it was routed to."""
+    _, inquiry = ask(world)
+    plan = Plan()
+    plan.update(tables.Seat, "seat-1", designated=True, active=False)
+    world.database.run(lambda tx: tx.apply([plan]))
+
+    with pytest.raises(Forbidden, match="seat_inactive"):
+        reply(world, inquiry, actor=SEAT)
+
+
+# --- twice ---
+
+
+def test_the_same_message_twice_is_received_once(world: World) -> None:
+    """Edge case 30: client_message_id deduplicates; the answer names the first."""
+    dispute, inquiry = ask(world)
+    first = reply(world, inquiry, client_message_id="same")
+
+    with pytest.raises(Conflict, match="duplicate_message") as refused:
+        reply(world, inquiry, client_message_id="same")
+    assert refused.value.facts["message_id"] == first.message_id
+    assert len(world.rows(tables.Message, dispute_id=dispute)) == 2
+
+
+def test_a_stored_answer_is_found_by_the_one_read(world: World) -> None:
+    """The idempotency row comes with the read: no second trip for it."""
+    _, inquiry = ask(world)
+    plan = Plan()
+    plan.insert(
+        tables.IdempotencyRow, id="key", fingerprint="f", status=201, body='{"body": {}}', created_at=world.now
+    )
+    world.database.run(lambda tx: tx.apply([plan]))
+
+    with pytest.raises(AnsweredBefore):
+        world.tell(OWNER, lambda ctx: receive_reply(ctx, inquiry, Said("m", text=GOOD), key_id="key"))
+
+
+# --- the agent's side ---
+
+
+def test_the_agent_asks_on_and_the_window_starts_anew(world: World) -> None:
+    """A new turn after an answer re-arms R1; inside a turn the end never moves forward (edge case 20)."""
+    _, inquiry = ask(world)
+    reply(world, inquiry)
+    world.pass_time(seconds=60)
+
+    world.tell(AGENT, lambda ctx: send_agent_message(ctx, inquiry, Asked("q-2", "几点发货?")))
+    first_end = world.row(tables.Inquiry, id=inquiry).due_at
+    world.pass_time(seconds=10)
+    world.tell(AGENT, lambda ctx: send_agent_message(ctx, inquiry, Asked("q-3", "哪家快递?")))
+
+    row = world.row(tables.Inquiry, id=inquiry)
+    assert first_end == world.now - timedelta(seconds=10) + timedelta(seconds=180)
+    assert (row.turn, row.due_at, row.question) == (2, world.now + timedelta(seconds=180), "几点发货?\n哪家快递?")
+    assert world.armed(inquiry)["reply_window"] == row.due_at
+
+
+def test_a_second_inquiry_is_refused_with_the_open_ones_id(world: World) -> None:
+    """One at a time per dispute and merchant: 409 with the id."""
+    dispute, inquiry = ask(world)
+
+    with pytest.raises(Conflict, match="inquiry_open") as refused:
+        world.tell(AGENT, lambda ctx: open_inquiry(ctx, dispute, Asked("q-9", "在吗")))
+    assert refused.value.facts["inquiry_id"] == inquiry
+
+
+def test_the_least_saturated_seat_gets_the_next_inquiry(world: World) -> None:
+    """Edge case 24, C6: a=1, b=2, c=3, so the next goes to a."""
+    for number, load in (("a", 1), ("b", 2), ("c", 3)):
+        world.insert(
+            (
+                tables.Seat,
+                {
+                    "id": f"seat-{number}",
+                    "merchant_id": "shop-1",
+                    "nickname": number,
+                    "may_im": True,
+                    "designated": True,
+                    "open_inquiries": load,
+                },
+            )
+        )
+
+    _, inquiry = ask(world)
+
+    assert world.row(tables.Inquiry, id=inquiry).seat_id == "seat-a"
+    assert world.row(tables.Seat, id="seat-a").open_inquiries == 2
+
+
+def test_a_hundred_inquiries_to_three_seats_differ_by_one_at_most(world: World) -> None:
+    """Edge case 25: spread ≤ 1, and the counters equal a recount."""
+    for name in "abc":
+        world.insert(
+            (
+                tables.Seat,
+                {"id": f"seat-{name}", "merchant_id": "shop-1", "nickname": name, "may_im": True, "designated": True},
+            )
+        )
+
+    inquiries = [ask(world)[1] for _ in range(100)]
+
+    loads = {s.id: s.open_inquiries for s in world.rows(tables.Seat) if s.designated}
+    counted = [world.row(tables.Inquiry, id=i).seat_id for i in inquiries]
+    assert max(loads.values()) - min(loads.values()) <= 1
+    assert loads == {seat: counted.count(seat) for seat in loads}
+
+
+def test_a_closed_shop_has_nobody_to_ask_and_gets_a_ticket_at_once(world: World) -> None:
+    """Edge case 22: undeliverable, ticket NO_SEAT, counted once."""
+    plan = Plan()
+    plan.update(tables.Merchant, "shop-1", status="shop_closed")
+    world.database.run(lambda tx: tx.apply([plan]))
+
+    dispute, inquiry = ask(world)
+
+    assert world.row(tables.Inquiry, id=inquiry).state == "undeliverable"
+    assert world.row(tables.Ticket, dispute_id=dispute).cause == "NO_SEAT"
+    assert world.row(tables.StandingEvent, dispute_id=dispute).kind == "no_seat"
+
+
+def test_a_hand_over_moves_the_load_and_not_the_window(world: World) -> None:
+    """The shop may hand over; R1 is not re-armed."""
+    _, inquiry = ask(world)
+    world.database.run(lambda tx: tx.apply([designated()]))
+    due_at = world.row(tables.Inquiry, id=inquiry).due_at
+    world.pass_time(seconds=30)
+
+    world.tell(OWNER, lambda ctx: hand_over(ctx, inquiry, "seat-1"))
+
+    row = world.row(tables.Inquiry, id=inquiry)
+    assert (row.seat_id, row.due_at) == ("seat-1", due_at)
+    assert {s.id: s.open_inquiries for s in world.rows(tables.Seat)} == {"seat-1": 1, "seat-owner": 0}
+
+
+# --- trips and crashes ---
+
+
+def test_a_reply_makes_two_round_trips_on_postgresql(new_postgres: Any, tmp_path: Path) -> None:
+    """One read and one guarded statement, counted on the driver's own connection."""
+    with new_world(new_postgres(), tmp_path) as world:
+        _, inquiry = ask(world)
+        trips: list[str] = []
+
+        def work(tx: Transaction) -> None:
+            tx.driver = Counting(tx.driver, trips)
+            ctx = world.house.context(tx, actor=OWNER, now=world.now, received_at=world.now)
+            receive_reply(ctx, inquiry, Said("m-1", text=GOOD), key_id="k")
+            tx.apply([ctx.plan])
+
+        world.database.run(work, one_statement=True)
+
+        assert len(trips) == 2
+        assert world.row(tables.Inquiry, id=inquiry).state == "awaiting_agent"
+
+
+class Counting:
+    """A driver connection that writes down what it is asked to run."""
+
+    def __init__(self, driver: Any, trips: list[str], *, fail_at: int = -1) -> None:
+        self._driver, self._trips, self._fail_at = driver, trips, fail_at
+
+    def execute(self, statement: str, parameters: Any = ()) -> Any:
+        """Count, break where told to, else run."""
+        self._trips.append(statement)
+        if len(self._trips) == self._fail_at:
+            raise ConnectionError("the wire broke here")
+        return self._driver.execute(statement, parameters)
+
+
+def test_a_break_at_any_statement_leaves_all_or_nothing(world: World) -> None:
+    """Edge case 58 in small: whichever write fails, no half reply is left, and the next try succeeds."""
+    dispute, inquiry = ask(world)
+    before = (world.kinds(dispute), len(world.rows(tables.Message)))
+    broke = 0
+    for fail_at in range(1, 60):
+
+        def work(tx: Transaction, fail_at: int = fail_at) -> None:
+            tx.driver = Counting(tx.driver, [], fail_at=fail_at)
+            ctx = world.house.context(tx, actor=OWNER, now=world.now, received_at=world.now)
+            receive_reply(ctx, inquiry, Said("m-1", text=GOOD), key_id="k")
+            tx.apply([ctx.plan])
+
+        try:
+            world.database.run(work, one_statement=True)
+            break
+        except ConnectionError:
+            broke += 1
+            assert (world.kinds(dispute), len(world.rows(tables.Message))) == before
+            assert world.row(tables.Inquiry, id=inquiry).state == "awaiting_merchant"
+
+    assert broke >= 2
+    assert world.row(tables.Inquiry, id=inquiry).state == "awaiting_agent"
