@@ -187,6 +187,7 @@ def _enter(ctx: Context, case: CaseFile, trigger: str, target: str, facts: Dispu
     if disputes.left_intervention(dispute.state, target):
         end_children(ctx, case, facts.policy)
     end_decisions(ctx, case)
+    _end_offer(ctx, case, trigger)
     if disputes.raises_obligation(dispute.state, target):
         owe(ctx, case, amount_fen=owed_fen(ctx, case, trigger), fund=fund_of(ctx, case, trigger))
     if target == "closed":
@@ -300,6 +301,22 @@ def end_decisions(ctx: Context, case: CaseFile) -> None:
     for appeal in case.appeals:
         if appeal.state == "filed" and appeal.id not in decided:
             ctx.plan.update(tables.Appeal, appeal.id, state="moot")
+
+
+_OFFER_ENDS: Final[Mapping[str, str]] = {
+    "buyer_accept_offer": "accepted",
+    "buyer_decline_offer": "declined",
+    "request_intervention": "declined",  # arrow 22: offer.declined
+    "buyer_withdraw": "declined",
+    "offer_expired": "expired",
+}
+
+
+def _end_offer(ctx: Context, case: CaseFile, trigger: str) -> None:
+    """The offer on the table ends with the negotiation; what was not answered is superseded by what was done."""
+    offer = case.open_offer
+    if offer is not None:
+        ctx.plan.update(tables.Offer, offer.id, state=_OFFER_ENDS.get(trigger, "superseded"))
 
 
 def _disarm_children(ctx: Context, case: CaseFile, ended: Iterable[str]) -> None:

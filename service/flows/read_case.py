@@ -311,7 +311,7 @@ def read_case(ctx: Context, case: CaseFile) -> CaseSeen:
         refundable_fen=refundable_fen(case),
         policy=ctx.policy_of(dispute),
         successor_id=successor.id if successor else None,
-        return_address=dispute.return_address if dispute.agreed_to_return or behind_the_desk else None,
+        return_address=dispute.return_address if dispute.return_origin or behind_the_desk else None,
         actions=available_actions(ctx, case),
         timers=[t for t in case.timers if _sees_timer(ctx, case, t)],
         offers=offers,

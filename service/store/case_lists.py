@@ -91,7 +91,7 @@ def reopened_by_buyer(session: Session, dispute: Dispute) -> int:
     for _ in range(CHAIN_MAX):
         if current.parent_id is None:
             break
-        times += current.opened_by == "buyer"
+        times += current.reopened_by == "buyer"
         parent = session.get(Dispute, current.parent_id)
         assert parent is not None, "a successor has a parent"
         current = parent
@@ -110,4 +110,5 @@ def next_case_number(tx: Transaction, day: str) -> str:
     Counted by one statement at once, in the transaction of the dispute that opens: the row is locked until then, and
     a dispute that does not open gives its number back with the rollback.
     """
+    tx.wrote = True  # a story that fails after this must not ride along with the others of its batch
     return f"RD-{day}-{tx.rows(NEXT_NUMBER, (day,))[0][0]:05d}"

@@ -12,7 +12,7 @@ from service.domain.errors import GuardFailed
 from service.store.tables import Message
 from service.store.words import words_of
 
-EVERY_CONVERSATION: Final = frozenset({"dispute", "inquiry", "relay"})
+EVERY_CONVERSATION: Final = frozenset({"dispute", "inquiry", "ticket", "relay"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,36 @@ class Quotation:
     text: str
 
 
+def verify_message(
+    session: Session,
+    dispute_id: str,
+    message_id: str,
+    *,
+    conversations: Iterable[str] = EVERY_CONVERSATION,
+    delivered_only: bool = True,
+) -> Message:
+    """A message of this dispute that whoever cites it may read.
+
+    Args:
+        conversations: those that whoever cites may read; a message of another is as unknown as none.
+        delivered_only: False lets attempts be cited that nobody received.
+
+    Raises:
+        GuardFailed: `quotation_unknown`.
+    """
+    message = session.get(Message, message_id)
+    if (
+        message is None
+        or message.dispute_id != dispute_id
+        or message.conversation not in set(conversations)
+        or (delivered_only and message.delivery != "delivered")
+    ):
+        raise GuardFailed(
+            "quotation_unknown", zh="引用的消息不存在", en="No such message to quote", message_id=message_id
+        )
+    return message
+
+
 def verify_quotation(
     session: Session,
     dispute_id: str,
@@ -33,29 +63,14 @@ def verify_quotation(
     conversations: Iterable[str] = EVERY_CONVERSATION,
     delivered_only: bool = True,
 ) -> Message:
-    """The message quoted, if it says exactly that at exactly this place.
-
-    Args:
-        conversations: those that whoever quotes may read; a message of another is as unknown as none.
-        delivered_only: False lets attempts be quoted that nobody received.
+    """The message quoted, if it says exactly that at exactly this place; arguments as `verify_message`.
 
     Raises:
         GuardFailed: `quotation_unknown` (no such message here), `quotation_mismatch` (not these words there).
     """
-    message = session.get(Message, quotation.message_id)
-    readable = (
-        message is not None
-        and message.dispute_id == dispute_id
-        and message.conversation in set(conversations)
-        and (message.delivery == "delivered" or not delivered_only)
+    message = verify_message(
+        session, dispute_id, quotation.message_id, conversations=conversations, delivered_only=delivered_only
     )
-    if message is None or not readable:
-        raise GuardFailed(
-            "quotation_unknown",
-            zh="引用的消息不存在",
-            en="No such message to quote",
-            message_id=quotation.message_id,
-        )
     said = words_of(session, dispute_id, [message.seq]).get(message.seq, {}).get("text")
     text = said if isinstance(said, str) else ""
     within = 0 <= quotation.start < quotation.end <= len(text)

@@ -234,6 +234,7 @@ class Dispute(SQLModel, table=True):
         unique_where("uq_dispute_active_line", "order_line_id", where="state <> 'closed'"),
         unique_where("uq_dispute_successor", "parent_id", where="parent_id IS NOT NULL"),
         Index("ix_dispute_merchant_id", "merchant_id", "id"),
+        Index("ix_dispute_order_line_id", "order_line_id", "id"),
         Index("ix_dispute_buyer_id", "buyer_id", "id"),
         index_where("ix_dispute_queue", "state", "id", where="state IN ('intervention_requested', 'intervening')"),
         index_where("ix_dispute_assignee", "assignee_id", "id", where="state <> 'closed'"),
@@ -259,6 +260,7 @@ class Dispute(SQLModel, table=True):
     policy_id: str = Field(max_length=32)
     policy_version: int = count(1)
     parent_id: str | None = Field(default=None, foreign_key="dispute.id", max_length=36)
+    reopened_by: str | None = Field(default=None, max_length=16)  # the side that made this successor
     return_address: str | None = Field(default=None, max_length=300)
     agreed_to_return: bool = flag()
     return_origin: str | None = Field(default=None, max_length=16)  # consent or ruling
