@@ -73,3 +73,11 @@ def by_hand(header: dict[str, Any] | bytes, payload: dict[str, Any] | bytes, sig
 
 def who(client: TestClient[Litestar], token: str) -> httpx.Response:
     return client.get("/v1/who", headers={"Authorization": f"Bearer {token}"})
+
+
+def signed_by_hand(header: dict[str, Any], payload: dict[str, Any]) -> str:
+    """Really signed with the provider's Ed25519 key, over a header that no library would write."""
+    unsigned = by_hand(header, payload).rpartition(".")[0]
+    private = KEYS["ed"].private_key
+    assert private is not None
+    return f"{unsigned}.{base64.urlsafe_b64encode(private.sign(unsigned.encode())).rstrip(b'=').decode()}"

@@ -101,10 +101,20 @@ def test_a_body_that_parsers_disagree_about_is_a_400_with_its_own_code(client: T
         b'["' + b'\\"[' * 500 + b'"]',
         b'["\\\\", "' + b"[" * 200 + b'"]',
         b"[" + b"[]," * 500 + b"[]]",
+        b"[" + b"[]," * 500 + b"[" * (DEPTH_MAX - 1) + b"]" * (DEPTH_MAX - 1) + b"]",
         b'"\\ud83d\\ude00"',
         b'"\\\\u0000"',
     ],
-    ids=["as deep as allowed", "in a text", "behind a quote", "behind a backslash", "wide", "a pair", "not an escape"],
+    ids=[
+        "as deep as allowed",
+        "in a text",
+        "behind a quote",
+        "behind a backslash",
+        "wide",
+        "wide and as deep as allowed",
+        "a pair",
+        "not an escape",
+    ],
 )
 def test_brackets_and_escapes_inside_texts_do_not_count(client: TestClient[Litestar], body: bytes) -> None:
     answer = posted(client, body)
@@ -190,6 +200,14 @@ def test_what_json_itself_writes_is_clean_unless_it_holds_a_nul(value: Any) -> N
     refusal = _refusal_of(body)
 
     assert (refusal and refusal.code) == ("unstorable_text" if holds_nul else None)
+
+
+@pytest.mark.parametrize("body", [b"NaN", b"[-Infinity]", b'{"a": Infinity}'])
+def test_pythons_own_numbers_are_not_json(body: bytes) -> None:
+    refusal = _refusal_of(body)
+
+    assert refusal is not None
+    assert refusal.code == "invalid_json"
 
 
 @given(st.binary(max_size=200))
@@ -287,10 +305,18 @@ def test_a_body_that_never_ends_is_given_up(app: Litestar) -> None:
     assert (status, body["code"]) == (408, "body_too_slow")
 
 
+def test_head_sends_no_byte_of_the_body(app: Litestar) -> None:
+    """54: seen below the client, which would hide it."""
+    sent = _Sender(b"", chunks_max=0)
+
+    assert asyncio.run(sent.to(app, "HEAD", "/schema/openapi.json")) == (200, None)
+    assert asyncio.run(sent.to(app, "HEAD", "/v1/nowhere")) == (404, None)
+
+
 def test_a_caller_who_leaves_midway_is_answered_by_nobody(app: Litestar) -> None:
     sent = _Sender(b"1", chunks_max=1, then_leaves=True)
 
-    assert asyncio.run(sent.to(app, "POST", "/v1/echo")) == (None, {})
+    assert asyncio.run(sent.to(app, "POST", "/v1/echo")) == (None, None)
 
 
 def test_an_upload_is_counted_against_its_own_bound_and_stamped_when_complete(
@@ -385,7 +411,7 @@ class _Sender:
             await asyncio.sleep(60)
         return {"type": "http.disconnect"}
 
-    async def to(self, app: Litestar, method: str, path: str) -> tuple[int | None, dict[str, Any]]:
+    async def to(self, app: Litestar, method: str, path: str) -> tuple[int | None, Any]:
         sent: list[Any] = []
         headers = [(b"content-type", b"application/json"), (b"transfer-encoding", b"chunked")]
 
@@ -409,5 +435,6 @@ class _Sender:
         }
         await app(scope, self.receive, send)  # type: ignore[arg-type]  # a plain dict is a scope
         if not sent:
-            return None, {}
-        return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent[1:]))
+            return None, None
+        body = b"".join(message.get("body", b"") for message in sent[1:])
+        return sent[0]["status"], json.loads(body) if body else None

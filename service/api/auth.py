@@ -170,6 +170,8 @@ def actor_of_claims(claims: Mapping[str, Any]) -> Actor:
     role = ours.pop()
     merchant_id = _claimed_name(claims, "merchant_id") if role in (Role.MERCHANT_OWNER, Role.MERCHANT_SEAT) else None
     seat_id = _claimed_name(claims, "seat_id") if role is Role.MERCHANT_SEAT else None
+    if role is Role.MERCHANT_OWNER:  # the owner is a seat as well, under its own subject
+        seat_id = claims["sub"]
     return Actor(role=role, subject=claims["sub"], merchant_id=merchant_id, seat_id=seat_id)
 
 

@@ -33,10 +33,10 @@ DEMO_USERS: Mapping[str, Actor] = MappingProxyType(
     {
         "buyer": Actor(Role.BUYER, "demo-buyer-1"),
         "buyer-2": Actor(Role.BUYER, "demo-buyer-2"),
-        "owner": Actor(Role.MERCHANT_OWNER, "demo-owner-1", merchant_id="demo-shop-1"),
+        "owner": Actor(Role.MERCHANT_OWNER, "demo-owner-1", merchant_id="demo-shop-1", seat_id="demo-owner-1"),
         "seat": Actor(Role.MERCHANT_SEAT, "demo-seat-1", merchant_id="demo-shop-1", seat_id="demo-seat-1"),
         "seat-2": Actor(Role.MERCHANT_SEAT, "demo-seat-2", merchant_id="demo-shop-1", seat_id="demo-seat-2"),
-        "owner-2": Actor(Role.MERCHANT_OWNER, "demo-owner-2", merchant_id="demo-shop-2"),
+        "owner-2": Actor(Role.MERCHANT_OWNER, "demo-owner-2", merchant_id="demo-shop-2", seat_id="demo-owner-2"),
         "agent": Actor(Role.PLATFORM_AGENT, "demo-agent-1"),
         "agent-2": Actor(Role.PLATFORM_AGENT, "demo-agent-2"),
         "supervisor": Actor(Role.SUPERVISOR, "demo-supervisor-1"),
