@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from service.domain.errors import GuardFailed
 from service.domain.policy import Policy
 from service.domain.promise import PROMISE, PromiseFacts, lapses_at
 from service.domain.promise_text import Extracted, OrderFacts, extract
 from service.domain.timers import promise_timers
+from service.domain.transcript import rfc3339
 from service.flows.context import Context
 from service.flows.hearing import PromiseFound
 from service.flows.moves import arm_all
@@ -76,6 +78,17 @@ def promises_found(
     return found
 
 
+def promise_past(due_at: datetime) -> GuardFailed:
+    """The refusal of a promise whose time has passed: nobody promises the past."""
+    return GuardFailed("promise_already_due", zh="承诺时间已过", en="Its time has passed", due_at=rfc3339(due_at))
+
+
+def _contradicted(each: Extracted, order: OrderFacts) -> str | None:
+    """The order's fact that a promise goes against (D15); relaying it needs a supervisor's reason."""
+    over = order.refundable_fen is not None and (each.amount_fen or 0) > order.refundable_fen
+    return "refundable_fen" if over and each.action in ("refund", "partial_refund") else None
+
+
 def _kept_unconfirmed(ctx: Context, spoken: Spoken, each: Extracted, policy: Policy) -> PromiseFound:
     promise_id = ctx.new_id()
     ctx.plan.insert(
@@ -94,6 +107,7 @@ def _kept_unconfirmed(ctx: Context, spoken: Spoken, each: Extracted, policy: Pol
         canonical_zh=each.canonical.zh,
         canonical_en=each.canonical.en,
         canonical_sha256=each.canonical.sha256_hex,
+        contradicts=_contradicted(each, spoken.order),
         created_at=ctx.now,
     )
     wanted = promise_timers("extracted", lapses_at=lapses_at(ctx.now, policy), due_at=each.due_at)

@@ -1,0 +1,421 @@
+"""A promise on its way: shown to the merchant, confirmed by its own act, corrected, declined, kept or broken.
+
+Nothing but the merchant's act on the canonical text confirms it: the act names the hash of what was shown, and the
+entry of that act is what a relay rests on. Silence is never consent (source 002 FAQ 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+from service.domain.canonical import Canonical, canonical
+from service.domain.cleared_words import RELAYED_ACTIONS
+from service.domain.errors import Absent, GuardFailed
+from service.domain.moderation import Channel
+from service.domain.promise import PROMISE, PromiseFacts
+from service.domain.staff import Role
+from service.domain.transcript import Entry, rfc3339
+from service.flows.context import Context
+from service.flows.hearing import Heard, Outcome, hear_note, keep_back, let_out, require_length, rules_facts
+from service.flows.moves import call_somebody, count_standing, refundable_fen
+from service.flows.permits import (
+    commit_limit_fen,
+    require_agents_case,
+    require_may_commit,
+    require_shops_case,
+    require_transcript_room,
+)
+from service.flows.promising import keep_promise, promise_past, supersede, untold_promises
+from service.flows.read_case import TOLD, require_seat, require_seen
+from service.store import tables, timers
+from service.store.disputes import CaseFile, load_case
+from service.store.timers import DueTimer
+
+NOTE: Final = "promise_note"  # the merchant's text field, with a correction or a proof
+CONFIRMATIONS_MAX: Final = 20  # choice: more than the promises of two messages
+MONEY: Final = frozenset({"refund", "partial_refund"})  # what the order line's cap bounds
+_OPEN: Final = frozenset({"extracted", "confirmation_requested"})
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """The merchant's act: which promise, and the hash of the canonical text that was shown."""
+
+    promise_id: str
+    canonical_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What the merchant meant: another time, another amount; nothing else. The act confirms the corrected promise.
+
+    `canonical_sha256` is of the text that was shown. What is left None stays.
+    """
+
+    canonical_sha256: str
+    due_at: datetime | None = None
+    amount_fen: int | None = None
+    note: str = ""
+    confirm_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How a merchant shows that a promise was kept: files by sha256, words, or both."""
+
+    files: tuple[str, ...] = ()
+    note: str = ""
+    confirm_token: str | None = None
+
+
+# --- the agent ------------------------------------------------------------------------------------------------------
+
+
+def ask_confirm(ctx: Context, dispute_id: str, promise_id: str) -> None:
+    """Show the merchant the canonical text and ask for its act.
+
+    Raises:
+        Conflict: `arrow_missing`.
+        GuardFailed: `wording_not_a_promise` (hedged, conditional, quoted), `promise_incomplete`.
+    """
+    case = require_agents_case(ctx, dispute_id)
+    policy = ctx.policy_of(case.dispute)
+    require_transcript_room(case, policy)
+    promise = _promise(case, promise_id)
+    facts = PromiseFacts(
+        policy=policy,
+        now=ctx.now,
+        wording=promise.wording,
+        has_span=promise.span_end > promise.span_start,
+        has_value=promise.action in RELAYED_ACTIONS,
+        due_at=promise.due_at,
+    )
+    PROMISE.advance(promise.state, "ask_confirm", facts, side=ctx.actor.side)
+    ctx.follow(case.dispute)
+    ctx.plan.update(tables.Promise, promise_id, state="confirmation_requested")
+    ctx.record("promise.confirmation_requested", facts={"promise": promise_id, "canonical": promise.canonical_sha256})
+    ctx.announce("promise.confirmation_requested", promise_id=promise_id)
+
+
+# --- the merchant ---------------------------------------------------------------------------------------------------
+
+
+def confirm(ctx: Context, dispute_id: str, acts: Sequence[Confirmation]) -> None:
+    """The merchant confirms what was shown to it; several promises of one message in one call, all or none.
+
+    Raises:
+        Absent: not this shop's dispute, or no such promise of it.
+        Forbidden: `seat_inactive`, `commit_not_permitted`.
+        Conflict: `arrow_missing`: confirmed already, superseded, lapsed, or the case has moved on (edge case 33).
+        GuardFailed: `hash_mismatch`, `wording_not_a_promise`, `promise_already_due`, `commit_limit_exceeded`,
+            `confirmations`.
+    """
+    case = require_shops_case(ctx, dispute_id)
+    seat = require_may_commit(ctx)
+    require_transcript_room(case, ctx.policy_of(case.dispute))
+    if not 1 <= len(acts) <= CONFIRMATIONS_MAX or len({act.promise_id for act in acts}) != len(acts):
+        raise GuardFailed("confirmations", zh="确认条数有误", en="1 to 20 different promises", most=CONFIRMATIONS_MAX)
+    ctx.follow(case.dispute)
+    for act in acts:
+        _confirm_one(ctx, case, seat, act)
+
+
+def _confirm_one(ctx: Context, case: CaseFile, seat: tables.Seat, act: Confirmation) -> None:
+    promise = _promise(case, act.promise_id)
+    facts = PromiseFacts(
+        policy=ctx.policy_of(case.dispute),
+        now=ctx.now,
+        wording=promise.wording,
+        due_at=promise.due_at,
+        canonical_hash=_canonical_of(promise).sha256_hex,
+        hash_named=act.canonical_sha256,
+        may_commit=True,  # `require_may_commit` has looked
+        commit_limit_fen=commit_limit_fen(seat),
+        amount_fen=_committed_fen(case, promise.action, promise.amount_fen, promise.amount_max_fen),
+    )
+    PROMISE.advance(promise.state, "merchant_confirm", facts, side="merchant")
+    made = _record_confirmation(ctx, promise.id, act.canonical_sha256)
+    ctx.plan.update(
+        tables.Promise,
+        promise.id,
+        state="confirmed",
+        confirmed_canonical=act.canonical_sha256,
+        confirmation_hash=made.hash,
+        confirmed_by=seat.id,
+    )
+    timers.disarm(ctx.plan, promise.id, ("promise_lapse",), at=ctx.now)
+    ctx.announce("promise.confirmed", promise_id=promise.id)
+
+
+def _record_confirmation(ctx: Context, promise_id: str, canonical_sha256: str) -> Entry:
+    """The entry of the act; a relay carries its hash."""
+    return ctx.record("promise.confirmed", facts={"promise": promise_id, "canonical": canonical_sha256})
+
+
+def correct(ctx: Context, dispute_id: str, promise_id: str, correction: Correction) -> Outcome | str:
+    """The merchant sets time or amount right; the corrected promise takes the old one's place, confirmed by this act.
+
+    Returns:
+        The new promise's id; or an Outcome when the note was not let out and nothing has moved.
+
+    Raises:
+        Absent, Forbidden: as `confirm`.
+        Conflict: `arrow_missing`.
+        GuardFailed: `hash_mismatch`, `commit_limit_exceeded`, `correction_too_wide` (no promise of ours, or nothing
+            would change), `promise_incomplete`, `promise_already_due`, `amount_over_refundable`, `text_length`,
+            `case_entries_max`.
+    """
+    case = require_shops_case(ctx, dispute_id)
+    seat = require_may_commit(ctx)
+    policy = ctx.policy_of(case.dispute)
+    require_transcript_room(case, policy)
+    require_length(correction.note, least=0, most=policy.note_chars_max, field_name="note")
+    promise = _promise(case, promise_id)
+    meant = _corrected(ctx, case, promise, correction)
+    facts = PromiseFacts(
+        policy=policy,
+        now=ctx.now,
+        due_at=meant.due_at,
+        may_commit=True,  # `require_may_commit` has looked
+        commit_limit_fen=commit_limit_fen(seat),
+        amount_fen=_committed_fen(case, promise.action, meant.amount_fen, meant.amount_max_fen),
+        only_time_or_amount=promise.action in RELAYED_ACTIONS and meant.text.sha256_hex != promise.canonical_sha256,
+    )
+    PROMISE.advance(promise.state, "merchant_correct", facts, side="merchant")
+    _require_shown(promise, correction)
+    _require_keepable(ctx, case, promise, meant)
+    heard = None
+    if correction.note:
+        heard = hear_note(
+            ctx, case, correction.note, field_name=NOTE, channel=Channel.NOTE, token=correction.confirm_token
+        )
+        if not heard.is_sent:
+            return keep_back(ctx, case, heard, field_name=NOTE, facts={"promise": promise_id})
+    return _replace(ctx, case, seat, promise, meant, heard)
+
+
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """A promise as corrected."""
+
+    amount_fen: int | None
+    amount_max_fen: int | None
+    due_at: datetime | None
+    text: Canonical
+
+
+def _corrected(ctx: Context, case: CaseFile, promise: tables.Promise, correction: Correction) -> _Meant:
+    amount, most = promise.amount_fen, promise.amount_max_fen
+    if correction.amount_fen is not None:
+        amount, most = correction.amount_fen, None  # a sum of its own, no range
+    due_at = correction.due_at or promise.due_at
+    if due_at is not None:
+        due_at = due_at.replace(microsecond=0)  # the canonical text is to the second
+    return _Meant(amount, most, due_at, canonical(promise.action, amount, most, due_at))
+
+
+def _require_shown(promise: tables.Promise, correction: Correction) -> None:
+    if correction.canonical_sha256 != promise.canonical_sha256:
+        raise GuardFailed("hash_mismatch", zh="更正的不是当前承诺", en="Not the text that was shown")
+
+
+def _require_keepable(ctx: Context, case: CaseFile, promise: tables.Promise, meant: _Meant) -> None:
+    """What a confirmed promise must be: dated ahead, and no more money than the line can give back."""
+    if meant.due_at is None:
+        raise GuardFailed("promise_incomplete", zh="承诺缺少时间", en="A promise needs a date")
+    if not ctx.now < meant.due_at:
+        raise promise_past(meant.due_at)
+    if meant.amount_fen is not None and meant.amount_fen <= 0:
+        raise GuardFailed("amount_not_positive", zh="金额须大于零", en="More than nothing")
+    left = refundable_fen(case)
+    if promise.action in MONEY and meant.amount_fen is not None and meant.amount_fen > left:
+        raise GuardFailed(
+            "amount_over_refundable", zh="金额超出可退金额", en="Over what can be refunded", refundable_fen=left
+        )
+
+
+def _replace(
+    ctx: Context,
+    case: CaseFile,
+    seat: tables.Seat,
+    promise: tables.Promise,
+    meant: _Meant,
+    heard: Heard | None,
+) -> str:
+    ctx.follow(case.dispute)
+    promise_id = ctx.new_id()
+    ctx.plan.update(tables.Promise, promise.id, state="superseded", ended_at=ctx.now)
+    timers.disarm(ctx.plan, promise.id, ("promise_lapse",), at=ctx.now)
+    ctx.record(
+        "promise.corrected",
+        facts={"promise": promise.id, "by": promise_id, "canonical": meant.text.sha256_hex},
+        rules=rules_facts(heard.reply) if heard else None,
+        private={
+            "canonical": {"zh": meant.text.zh, "en": meant.text.en},
+            "note": heard.reply.text if heard else None,
+        },
+    )
+    ctx.announce("promise.superseded", promise_id=promise.id, by=promise_id)
+    others = [each for each in untold_promises(case) if each[0] != promise.id]
+    supersede(ctx, others, actions=(promise.action,))
+    made = _record_confirmation(ctx, promise_id, meant.text.sha256_hex)
+    ctx.plan.insert(
+        tables.Promise,
+        id=promise_id,
+        dispute_id=case.dispute.id,
+        message_id=promise.message_id,
+        state="confirmed",
+        wording="unconditional",
+        action=promise.action,
+        amount_fen=meant.amount_fen,
+        amount_max_fen=meant.amount_max_fen,
+        due_at=meant.due_at,
+        span_start=promise.span_start,
+        span_end=promise.span_end,
+        canonical_zh=meant.text.zh,
+        canonical_en=meant.text.en,
+        canonical_sha256=meant.text.sha256_hex,
+        confirmed_canonical=meant.text.sha256_hex,
+        confirmation_hash=made.hash,
+        confirmed_by=seat.id,
+        created_at=ctx.now,
+    )
+    ctx.announce("promise.confirmed", promise_id=promise_id)
+    if heard is not None:
+        let_out(ctx, case, heard, field_name=NOTE)
+    return promise_id
+
+
+def decline(ctx: Context, dispute_id: str, promise_id: str) -> None:
+    """The merchant says that this is not what it promised.
+
+    Raises:
+        Absent, Forbidden: as `confirm`.
+        Conflict: `arrow_missing`: a confirmed promise is not taken back.
+    """
+    case = require_shops_case(ctx, dispute_id)
+    require_seat(ctx)
+    require_transcript_room(case, ctx.policy_of(case.dispute))
+    promise = _promise(case, promise_id)
+    PROMISE.advance(promise.state, "merchant_decline", PromiseFacts(now=ctx.now), side="merchant")
+    ctx.follow(case.dispute)
+    ctx.plan.update(tables.Promise, promise_id, state="declined", ended_at=ctx.now)
+    timers.disarm(ctx.plan, promise_id, ("promise_lapse",), at=ctx.now)
+    ctx.record("promise.declined", facts={"promise": promise_id})
+    ctx.announce("promise.declined", promise_id=promise_id)
+
+
+def fulfil(ctx: Context, dispute_id: str, promise_id: str, proof: Proof) -> Outcome | None:
+    """The merchant shows that it kept its word; carriers and the gateway show it by their own events.
+
+    Returns:
+        None; or an Outcome when the note was not let out and nothing has moved.
+
+    Raises:
+        Absent: not this shop's dispute, no such promise or file.
+        Conflict: `arrow_missing`: never relayed, or ended.
+        GuardFailed: `proof_missing` without a file, `text_length`, `case_entries_max`.
+    """
+    case = require_shops_case(ctx, dispute_id)
+    require_seat(ctx)
+    policy = ctx.policy_of(case.dispute)
+    require_transcript_room(case, policy)
+    require_length(proof.note, least=0, most=policy.note_chars_max, field_name="note")
+    promise = _promise(case, promise_id)
+    files = list(dict.fromkeys(proof.files))[: policy.attachments_per_message_max]
+    for sha256 in files:
+        ctx.house.files.open(sha256).close()  # it is there
+    PROMISE.advance(promise.state, "fulfil", PromiseFacts(has_proof=bool(files)), side="merchant")
+    private: dict[str, object] = {}
+    heard = None
+    if proof.note:
+        heard = hear_note(ctx, case, proof.note, field_name=NOTE, channel=Channel.NOTE, token=proof.confirm_token)
+        if not heard.is_sent:
+            return keep_back(ctx, case, heard, field_name=NOTE, facts={"promise": promise_id})
+        private["note"] = heard.reply.text
+    ctx.follow(case.dispute)
+    keep_promise(ctx, promise, side="merchant", proof={"files": files}, private=private)
+    if heard is not None:
+        let_out(ctx, case, heard, field_name=NOTE)
+    return None
+
+
+# --- the clock ------------------------------------------------------------------------------------------------------
+
+
+def lapse(ctx: Context, timer: DueTimer) -> None:
+    """Nobody confirmed it within a day."""
+    case, promise = _due(ctx, timer)
+    facts = PromiseFacts(policy=ctx.policy_of(case.dispute), now=ctx.now, lapses_at=timer.due_at)
+    PROMISE.advance(promise.state, "promise_lapse_timeout", facts, side="system")
+    ctx.follow(case.dispute)
+    ctx.plan.update(tables.Promise, promise.id, state="lapsed", ended_at=ctx.now)
+    ctx.record("promise.lapsed", facts={"promises": [promise.id]})
+    ctx.announce("promise.lapsed", promise_ids=[promise.id])
+
+
+def broken(ctx: Context, timer: DueTimer) -> None:
+    """Its day has passed and nothing shows that it was kept: it counts, and the agent is told."""
+    case, promise = _due(ctx, timer)
+    facts = PromiseFacts(policy=ctx.policy_of(case.dispute), now=ctx.now, due_at=promise.due_at)
+    PROMISE.advance(promise.state, "promise_due_timeout", facts, side="system")
+    ctx.follow(case.dispute)
+    ctx.plan.update(tables.Promise, promise.id, state="breached", ended_at=ctx.now)
+    ctx.record("promise.breached", facts={"promise": promise.id, "due_at": rfc3339(timer.due_at)})
+    ctx.announce("promise.breached", promise_id=promise.id, due_at=rfc3339(timer.due_at))
+    count_standing(
+        ctx,
+        case.dispute.merchant_id,
+        case.dispute.id,
+        kind="promise_breached",
+        standing_id=f"{promise.id}:breached",
+        subject_id=promise.id,
+    )
+    call_somebody(ctx, role="platform_agent", kind="promise_breached")
+
+
+DECISIONS = MappingProxyType({"promise_lapse": lapse, "promise_due": broken})
+
+
+# --- reading and parts ----------------------------------------------------------------------------------------------
+
+
+def list_promises(ctx: Context, dispute_id: str) -> tuple[tables.Dispute, list[tables.Promise]]:
+    """The dispute and its promises, oldest first; the buyer learns only of those that were relayed.
+
+    Raises:
+        Absent: no such dispute, or not this viewer's to know of.
+    """
+    case = require_seen(ctx, dispute_id)
+    if ctx.actor.role is Role.BUYER:
+        return case.dispute, [p for p in case.promises if p.state in TOLD]
+    return case.dispute, list(case.promises)
+
+
+def _promise(case: CaseFile, promise_id: str) -> tables.Promise:
+    found = next((p for p in case.promises if p.id == promise_id), None)
+    if found is None:
+        raise Absent("promise")
+    return found
+
+
+def _due(ctx: Context, timer: DueTimer) -> tuple[CaseFile, tables.Promise]:
+    case = load_case(ctx.tx.session, timer.dispute_id)
+    assert case is not None, "a timer has a dispute"
+    return case, _promise(case, timer.subject_id)
+
+
+def _canonical_of(promise: tables.Promise) -> Canonical:
+    """The canonical text made anew from the fields: what is confirmed is what they say, not a stored hash alone."""
+    return canonical(promise.action, promise.amount_fen, promise.amount_max_fen, promise.due_at)
+
+
+def _committed_fen(case: CaseFile, action: str, amount_fen: int | None, amount_max_fen: int | None) -> int:
+    """How much money a promise may cost the shop: the upper end of a range; a refund of no named sum is the claim."""
+    if amount_fen is None:
+        return case.dispute.claimed_fen if action in MONEY else 0
+    return max(amount_fen, amount_max_fen or 0)

@@ -1,0 +1,396 @@
+"""The parcel on its way back: the buyer ships it, the carrier reports it, the shop confirms it or says what is wrong.
+
+Scans are ranked by the carrier's own time and never move backwards; `signed` re-arms the inspection once, and a parcel
+that will not arrive brings the platform in by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+
+from sqlmodel import select
+
+from service.domain.carriers import is_carrier, tracking_number
+from service.domain.dispute import DISPUTE, DisputeFacts
+from service.domain.dispute_guards import CARRIER_EXCEPTIONS
+from service.domain.errors import Absent, GuardFailed, Refusal
+from service.domain.media_type import require_media_type
+from service.domain.moderation import Channel
+from service.domain.policy import Policy
+from service.domain.return_shipment import RANK, merchant_holds_goods, next_scan
+from service.domain.timers import Timer, receipt_after_signed
+from service.domain.transcript import rfc3339
+from service.flows.context import Context
+from service.flows.hearing import Heard, Outcome, hear_note, keep_back, let_out, require_length, rules_facts
+from service.flows.moves import arm_all, armed_timers, facts_of, move
+from service.flows.overtaken import overtaken_by_clock
+from service.flows.permits import require_shops_case, require_transcript_room
+from service.flows.promising import keep_promises
+from service.flows.read_case import require_may_after_sale, require_seen
+from service.store import people, tables
+from service.store.disputes import CaseFile, load_case
+from service.store.timers import DueTimer
+
+NOTE: Final = "return_problem_note"  # the merchant's text field
+SCAN_AHEAD_MAX: Final = timedelta(minutes=5)  # choice: how far a carrier's clock may be ahead of ours
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What the shop found wrong. `evidence` are sha256 of uploaded files; only NOT_RECEIVED needs none."""
+
+    ack: str
+    note: str = ""
+    evidence: tuple[str, ...] = ()
+    confirm_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a carrier saw of a parcel, at its own time."""
+
+    carrier: str
+    tracking_no: str
+    state: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ScanTaken:
+    """What became of a scan: a duplicate, an older one or a step back changes nothing."""
+
+    dispute_id: str
+    state: str
+    applied: bool
+
+
+# --- the buyer ------------------------------------------------------------------------------------------------------
+
+
+def ship_return(ctx: Context, dispute_id: str, *, carrier: str, tracking_no: str) -> str | Refusal:
+    """The buyer has given the goods to a carrier. Returns the shipment's id.
+
+    Returns:
+        Or `window_closed` with `in_time`, recorded, if the clock closed the dispute on a request received before it.
+
+    Raises:
+        Absent: not this buyer's dispute.
+        Conflict: `arrow_missing` (nobody agreed to a return), `window_closed` (after T4).
+        GuardFailed: `carrier_unknown`, `tracking_number_malformed`, `tracking_already_used`.
+    """
+    case = require_seen(ctx, dispute_id, lock=True)
+    if overtaken := _overtaken(ctx, case, "buyer_ship_return"):
+        return overtaken
+    number = tracking_number(tracking_no)
+    if number is None:
+        raise GuardFailed("tracking_number_malformed", zh="运单号格式不对", en="Not a tracking number")
+    facts = facts_of(ctx, case, carrier_known=is_carrier(carrier), tracking_unused=_is_unused(ctx, carrier, number))
+    shipment_id = ctx.new_id()
+    move(
+        ctx,
+        case,
+        "buyer_ship_return",
+        facts,
+        entry_facts={"shipment": shipment_id, "carrier": carrier},
+        private={"tracking_no": number},
+    )
+    ctx.plan.insert(
+        tables.ReturnShipment,
+        id=shipment_id,
+        dispute_id=dispute_id,
+        # a return agreed to and one ruled may both fall into the first cycle: the number tells them apart
+        cycle=max(case.dispute.cycle, len(case.shipments) + 1),
+        carrier=carrier,
+        tracking_no=number,
+        state="registered",
+        shipped_at=ctx.received_at,
+    )
+    ctx.announce("return.registered", shipment_id=shipment_id)
+    return shipment_id
+
+
+def _is_unused(ctx: Context, carrier: str, number: str) -> bool:
+    found = select(tables.ReturnShipment.id).where(
+        tables.ReturnShipment.carrier == carrier, tables.ReturnShipment.tracking_no == number
+    )
+    return ctx.tx.session.exec(found).first() is None
+
+
+# --- the carrier ----------------------------------------------------------------------------------------------------
+
+
+def take_scan(ctx: Context, scan: Scan) -> ScanTaken:
+    """A carrier's scan of a parcel on its way back, ranked by the carrier's time.
+
+    Raises:
+        Absent: nobody has registered that parcel (yet); the sender may send the scan again later.
+        GuardFailed: `scan_in_the_future`, `tracking_number_malformed`, `scan_state_unknown`.
+    """
+    case, shipment = _shipment(ctx, scan)
+    state = next_scan(shipment.state, shipment.scanned_at, scan.state, scan.at)
+    if state is None:
+        return ScanTaken(case.dispute.id, shipment.state, applied=False)
+    ctx.follow(case.dispute)
+    signed = merchant_holds_goods(state)
+    ctx.plan.update(tables.ReturnShipment, shipment.id, state=state, scanned_at=scan.at)
+    made = ctx.record(
+        "return.scanned",
+        facts={"shipment": shipment.id, "from": shipment.state, "to": state, "carrier_at": rfc3339(scan.at)},
+    )
+    if signed:
+        ctx.plan.update(tables.ReturnShipment, shipment.id, signed_at=scan.at)
+        ctx.plan.change(goods_held_by_merchant=True)
+        ctx.announce("return.signed", shipment_id=shipment.id)
+    keep_promises(ctx, case, actions=("pickup",), side="carrier", at=scan.at, proof={"scan": made.seq})
+    if case.dispute.state == "return_in_transit":
+        _heard_by_dispute(ctx, case, shipment, state, scan.at)
+    return ScanTaken(case.dispute.id, state, applied=True)
+
+
+def _shipment(ctx: Context, scan: Scan) -> tuple[CaseFile, tables.ReturnShipment]:
+    if scan.state not in RANK or scan.state == "registered":
+        raise GuardFailed("scan_state_unknown", zh="没有这种物流状态", en="No such state of a parcel")
+    if scan.at > ctx.now + SCAN_AHEAD_MAX:
+        raise GuardFailed(
+            "scan_in_the_future", zh="物流时间晚于当前时间", en="The scan lies in the future", at=rfc3339(scan.at)
+        )
+    number = tracking_number(scan.tracking_no)
+    if number is None:
+        raise GuardFailed("tracking_number_malformed", zh="运单号格式不对", en="Not a tracking number")
+    found = ctx.tx.session.exec(
+        select(tables.ReturnShipment.id, tables.ReturnShipment.dispute_id).where(
+            tables.ReturnShipment.carrier == scan.carrier, tables.ReturnShipment.tracking_no == number
+        )
+    ).first()
+    if found is None:
+        raise Absent("return_shipment")
+    case = load_case(ctx.tx.session, found[1])
+    assert case is not None, "a shipment has a dispute"
+    return case, next(each for each in case.shipments if each.id == found[0])
+
+
+def _heard_by_dispute(ctx: Context, case: CaseFile, shipment: tables.ReturnShipment, state: str, at: datetime) -> None:
+    """What a scan means while the shop waits for the parcel: T5 after `signed`, or the platform steps in."""
+    policy = ctx.policy_of(case.dispute)
+    due_at = armed_timers(case).get("receipt")
+    if merchant_holds_goods(state) and due_at is not None:
+        # a parcel signed for before it was registered gives the shop no less time to look at it
+        signed_at = max(at, shipment.shipped_at)
+        arm_all(ctx, case.dispute.id, (Timer("receipt", receipt_after_signed(due_at, signed_at, policy)),), policy)
+    if state in CARRIER_EXCEPTIONS:
+        facts = facts_of(ctx, case, carrier_status=state)
+        move(
+            ctx,
+            case,
+            "return_exception",
+            facts,
+            side="carrier",
+            changes={"opened_by": "system"},
+            entry_facts={"shipment": shipment.id, "carrier_status": state},
+        )
+
+
+# --- the shop -------------------------------------------------------------------------------------------------------
+
+
+def confirm_receipt(ctx: Context, dispute_id: str) -> None:
+    """The goods are back and in order: the refund goes out.
+
+    Raises:
+        Absent, Forbidden: not this shop's dispute; the seat may not decide refunds.
+        Conflict: `arrow_missing`.
+    """
+    case = _case_of_decider(ctx, dispute_id)
+    _lock_money(ctx, case)
+    move(
+        ctx,
+        case,
+        "seller_confirm_receipt",
+        facts_of(ctx, case),
+        changes={"goods_held_by_merchant": True},
+        entry_facts={"ack": "ITEM_RECEIVED"},
+    )
+
+
+def waive_return(ctx: Context, dispute_id: str) -> None:
+    """The shop wants nothing back: the refund goes out at once.
+
+    Raises:
+        Absent, Forbidden: not this shop's dispute; the seat may not decide refunds.
+        Conflict: `arrow_missing`.
+    """
+    case = _case_of_decider(ctx, dispute_id)
+    _lock_money(ctx, case)
+    move(ctx, case, "seller_waive_return", facts_of(ctx, case))
+
+
+def report_problem(ctx: Context, dispute_id: str, problem: Problem) -> Outcome | Refusal | None:
+    """The parcel is missing, damaged, empty or not complete: the platform steps in by itself (edge case 44).
+
+    Returns:
+        None when it was reported; an Outcome when the note was not let out and nothing has moved; `window_closed` with
+        `in_time`, recorded, if the clock paid on a report received before it.
+
+    Raises:
+        Absent, Forbidden: not this shop's dispute; the seat may not decide refunds.
+        Conflict: `arrow_missing`, `window_closed`.
+        GuardFailed: `ack_unknown`, `evidence_missing`, `text_length`, `case_entries_max`.
+    """
+    case = _case_of_decider(ctx, dispute_id)
+    policy = ctx.policy_of(case.dispute)
+    require_transcript_room(case, policy)
+    require_length(problem.note, least=0, most=policy.note_chars_max, field_name="note")
+    if overtaken := _overtaken(ctx, case, "seller_report_return_problem"):
+        return overtaken
+    files = _files(ctx, case, problem.evidence, policy)
+    facts = facts_of(ctx, case, ack=problem.ack, evidence_count=len(set(problem.evidence)))
+    DISPUTE.advance(case.dispute.state, "seller_report_return_problem", facts, side="merchant")
+    heard = None
+    if problem.note:
+        heard = hear_note(
+            ctx,
+            case,
+            problem.note,
+            field_name=NOTE,
+            channel=Channel.NOTE,
+            token=problem.confirm_token,
+        )
+        if not heard.is_sent:
+            return keep_back(
+                ctx,
+                case,
+                heard,
+                field_name=NOTE,
+                window_due_at=armed_timers(case).get("receipt"),
+                facts={"ack": problem.ack},
+            )
+    _reported(ctx, case, problem, heard, files, facts)
+    return None
+
+
+def _reported(
+    ctx: Context,
+    case: CaseFile,
+    problem: Problem,
+    heard: Heard | None,
+    files: Sequence[tuple[str, int, str]],
+    facts: DisputeFacts,
+) -> None:
+    held = case.dispute.goods_held_by_merchant or problem.ack != "NOT_RECEIVED"
+    move(
+        ctx,
+        case,
+        "seller_report_return_problem",
+        facts,
+        changes={"opened_by": "system", "goods_held_by_merchant": held},
+        entry_facts={"ack": problem.ack, "evidence": list(dict.fromkeys(problem.evidence))},
+        rules=rules_facts(heard.reply) if heard else None,
+        private={"note": problem.note or None},
+    )
+    assert ctx.plan.head is not None, "the dispute has moved"
+    if heard is not None:
+        let_out(ctx, case, heard, field_name=NOTE)
+    for sha256, size_bytes, media_type in files:
+        ctx.plan.insert(
+            tables.EvidenceItem,
+            id=ctx.new_id(),
+            dispute_id=case.dispute.id,
+            party="merchant",
+            added_by=ctx.actor.subject,
+            seq=ctx.plan.head.seq,
+            sha256=sha256,
+            size_bytes=size_bytes,
+            media_type=media_type,
+            frozen=True,
+            added_at=ctx.now,
+        )
+        ctx.announce("evidence.added", sha256=sha256, party="merchant")
+
+
+def _files(ctx: Context, case: CaseFile, named: Sequence[str], policy: Policy) -> list[tuple[str, int, str]]:
+    """The named files that are not this shop's evidence in this dispute yet: (sha256, bytes, media type).
+
+    Raises:
+        Absent: no such file.
+        GuardFailed: `too_many_files`, `evidence_items_exhausted`, `media_type_refused`.
+    """
+    wanted = list(dict.fromkeys(named))
+    if len(wanted) > policy.attachments_per_message_max:
+        raise GuardFailed(
+            "too_many_files", zh="文件过多", en="Too many files", files_max=policy.attachments_per_message_max
+        )
+    known = {i.sha256 for i in case.evidence_items if i.party == "merchant" and i.retracted_at is None}
+    fresh = [sha256 for sha256 in wanted if sha256 not in known]
+    if len(case.evidence_items) + len(fresh) > policy.evidence_items_max:
+        raise GuardFailed("evidence_items_exhausted", zh="本案凭证数量已达上限", en="No more items in this case")
+    files = []
+    for sha256 in fresh:
+        with ctx.house.files.open(sha256) as stream:
+            whole = stream.read()
+        media_type = require_media_type(whole)
+        if media_type not in policy.evidence_kinds:
+            raise GuardFailed(
+                "media_type_refused", zh="不支持的文件类型", en="Not a type of file we take", media_type=media_type
+            )
+        files.append((sha256, len(whole), media_type))
+    return files
+
+
+# --- the clock ------------------------------------------------------------------------------------------------------
+
+
+def return_not_shipped(ctx: Context, timer: DueTimer) -> None:
+    """T4 is over: nothing was sent back (arrow 29)."""
+    case = _case_of(ctx, timer)
+    move(ctx, case, "return_ship_timeout", facts_of(ctx, case), side="system")
+
+
+def receipt_over(ctx: Context, timer: DueTimer) -> None:
+    """T5 is over: who says nothing about a parcel has found nothing wrong with it (arrow 31)."""
+    case = _case_of(ctx, timer)
+    _lock_money(ctx, case)
+    move(ctx, case, "receipt_timeout", facts_of(ctx, case), side="system")
+
+
+DECISIONS = MappingProxyType({"return_ship": return_not_shipped, "receipt": receipt_over})
+
+
+# --- reading and parts ----------------------------------------------------------------------------------------------
+
+
+def read_return(ctx: Context, dispute_id: str) -> tuple[tables.Dispute, Sequence[tables.ReturnShipment]]:
+    """The dispute and its parcels, oldest first.
+
+    Raises:
+        Absent: no such dispute, or not this viewer's to know of.
+    """
+    case = require_seen(ctx, dispute_id)
+    return case.dispute, case.shipments
+
+
+def _case_of_decider(ctx: Context, dispute_id: str) -> CaseFile:
+    case = require_shops_case(ctx, dispute_id)
+    require_may_after_sale(ctx)
+    return case
+
+
+def _case_of(ctx: Context, timer: DueTimer) -> CaseFile:
+    case = load_case(ctx.tx.session, timer.dispute_id)
+    assert case is not None, "a timer has a dispute"
+    return case
+
+
+def _lock_money(ctx: Context, case: CaseFile) -> None:
+    """The refund about to be owed is counted on a line that nobody else changes meanwhile."""
+    people.order_line(ctx.tx.session, case.dispute.order_line_id, lock=True)
+
+
+def _overtaken(ctx: Context, case: CaseFile, trigger: str) -> Refusal | None:
+    """The refusal of a request received before the end of its window that the clock was faster than."""
+    if DISPUTE.arrows_from(case.dispute.state, trigger):
+        return None
+    return overtaken_by_clock(ctx, case, trigger)
