@@ -150,8 +150,17 @@ def find_sums(text: str) -> list[Sum]:
     return found
 
 
-def find_shares(text: str) -> list[tuple[int, int, int]]:
-    """Every share of a price, as (start, end, hundredths of a percent): 一半 → 5000, 30% → 3000, 三成 → 3000."""
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share of a price found in a text, in hundredths of a percent."""
+
+    start: int
+    end: int
+    hundredths: int
+
+
+def find_shares(text: str) -> list[Share]:
+    """Every share of a price, in order: 一半 → 5000, 30% → 3000, 三成 → 3000."""
     found = []
     for hit in SHARE.finditer(text):
         if hit["half"]:
@@ -165,5 +174,5 @@ def find_shares(text: str) -> list[tuple[int, int, int]]:
             whole, _, part = hit["percent"].partition(".")
             share = int(whole) * 100 + int((part + "00")[:2])
         if 0 < share <= 10_000:
-            found.append((hit.start(), hit.end(), share))
+            found.append(Share(hit.start(), hit.end(), share))
     return found

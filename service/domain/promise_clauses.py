@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from operator import attrgetter
+from typing import Final, Protocol, TypeVar
 
 from service.domain import promise_wording as words
 from service.domain.promise_actions import FULL, PARTIAL, Act, find_acts
-from service.domain.promise_amount import Sum, find_shares, find_sums
+from service.domain.promise_amount import Share, Sum, find_shares, find_sums
 from service.domain.promise_time import Deadline, find_deadlines
 
 _SEPARATOR: Final = re.compile(
     "[。!?;…\n]+|\\.(?![0-9])|[,\uff0c、 :()\\[\\]{}<>【】“”\"'‘’「」『』|~\u2600-\u27bf\U0001f000-\U0001faff]+|-{2,}"
 )
 _SENTENCE_END: Final = frozenset("。!?;…\n.")
+_ANSWER_CHARS_MAX: Final = 24  # choice: a longer clause is no bare yes
 _BLANK: Final = "\x00"
 _MONEY_ACTIONS: Final = frozenset(("refund", "compensate"))
 _LATE_NO: Final = re.compile(r"不行|不可以|做不到|没办法|办不到|来不及|不现实|有困难|不太可能|不可能")
@@ -62,7 +65,7 @@ class Reading:
     text: str
     deadlines: list[Deadline]
     sums: list[Sum]
-    shares: list[tuple[int, int, int]]
+    shares: list[Share]
     acts: list[Act]
     statements: list[Statement] = field(default_factory=list)
 
@@ -73,6 +76,28 @@ class _Clause:
     end: int
     sentence: int
     asked: bool  # a question mark follows
+
+
+class _Found(Protocol):
+    @property
+    def start(self) -> int: ...
+
+
+_Kind = TypeVar("_Kind", bound=_Found)
+
+
+def _within(found: list[_Kind], a: int, b: int) -> list[_Kind]:
+    """Those that start in [a, b), of a list in order."""
+    if not found:
+        return found
+    first = bisect_left(found, a, key=_start_of)
+    last = first
+    while last < len(found) and found[last].start < b:
+        last += 1
+    return found[first:last]
+
+
+_start_of = attrgetter("start")
 
 
 def blank(text: str, pattern: re.Pattern[str]) -> str:
@@ -94,20 +119,26 @@ def read(spelled: str, said_at: datetime) -> Reading:
 
 def _blank_quotations(text: str) -> str:
     """Other people's words in quotation marks say nothing of one's own."""
-    for hit in words.QUOTED.finditer(text):
-        before = text[max(0, hit.start() - 8) : hit.start()]
-        if words.UNLESS_QUOTED.search(before):
-            text = text[: hit.start()] + _BLANK * (hit.end() - hit.start()) + text[hit.end() :]
-    return text
+    if words.QUOTED.search(text) is None:
+        return text
+    return words.QUOTED.sub(_unquoted, text)
+
+
+def _unquoted(hit: re.Match[str]) -> str:
+    before = hit.string[max(0, hit.start() - 8) : hit.start()]
+    return _BLANK * (hit.end() - hit.start()) if words.UNLESS_QUOTED.search(before) else hit.group()
 
 
 def _clauses(text: str, reading: Reading) -> list[_Clause]:
     """Clauses between separators; a separator inside a time or a sum parts nothing."""
-    kept = [(d.start, d.end) for d in reading.deadlines] + [(s.start, s.end) for s in reading.sums]
+    kept = sorted([(d.start, d.end) for d in reading.deadlines] + [(s.start, s.end) for s in reading.sums])
+    at = 0
     clauses: list[_Clause] = []
     start = sentence = 0
     for hit in _SEPARATOR.finditer(text):
-        if any(a < hit.start() and hit.end() < b for a, b in kept):
+        while at < len(kept) and kept[at][1] <= hit.start():
+            at += 1
+        if any(a < hit.start() and hit.end() < b for a, b in kept[at : at + 2]):
             continue
         ends = any(char in _SENTENCE_END for char in hit.group())
         if hit.start() > start:
@@ -132,7 +163,7 @@ def _read_clause(clause: _Clause, reading: Reading, said_at: datetime, saying_se
     elif saying_sentence == clause.sentence and own:
         saying_sentence = -1
     foreign = said.start() if said else a if saying_sentence == clause.sentence else None
-    acts = [act for act in reading.acts if a <= act.start < b]
+    acts = _within(reading.acts, a, b)
     buyer = words.BUYER_DOES.search(text, a, b)
     if buyer is not None:
         acts = [act for act in acts if not (buyer.start() <= act.start < buyer.end())]
@@ -160,15 +191,17 @@ def _bare_clause(clause: _Clause, reading: Reading) -> Statement:
     """What a clause without an action of its own does to its neighbours."""
     text, a, b = reading.text, clause.start, clause.end
     statement = Statement(a, b, clause.sentence, "other")
-    deadlines = [found for found in reading.deadlines if a <= found.start < b and not found.past]
-    sums = [found for found in reading.sums if a <= found.start < b]
-    shares = [found for found in reading.shares if a <= found[0] < b]
+    deadlines = [found for found in _within(reading.deadlines, a, b) if not found.past]
+    sums = _within(reading.sums, a, b)
+    shares = _within(reading.shares, a, b)
     statement.deadline = deadlines[-1] if deadlines else None
     statement.amount = sums[-1] if sums else None
-    statement.share = shares[-1][2] if shares and not sums else None
+    statement.share = shares[-1].hundredths if shares and not sums else None
     statement.latest = words.LATEST.search(text, a, b) is not None
     statement.correcting = words.CORRECTING.search(text, a, b) is not None
-    spans = [(d.start, d.end) for d in deadlines] + [(s.start, s.end) for s in sums] + [s[:2] for s in shares]
+    spans = (
+        [(d.start, d.end) for d in deadlines] + [(s.start, s.end) for s in sums] + [(s.start, s.end) for s in shares]
+    )
     core = _without(text, a, b, spans).replace(_BLANK, "").strip()
     mark = text[a : b + 1] if clause.asked else text[a:b]
     if clause.asked or words.ASKING.search(text, a, b):
@@ -191,7 +224,7 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, whole: str) -
     """Set the kind of a clause without an action from what is left beside its times and sums."""
     hedged = words.HEDGE.search(core) is not None or (statement.deadline is not None and statement.deadline.soft)
     unhedged = words.HEDGE.sub("", core) if hedged else core
-    yes = words.ACK_YES.fullmatch(unhedged) if unhedged else None
+    yes = words.ACK_YES.fullmatch(unhedged) if 0 < len(unhedged) <= _ANSWER_CHARS_MAX else None
     statement.tone = "hedged" if hedged else "unconditional"
     if words.CONDITION.search(whole):
         statement.kind = "condition"
@@ -275,7 +308,7 @@ def _segment_end(reading: Reading, act_end: int, following: int) -> int:
     tail = words.UNABLE_TAIL.match(reading.text, act_end) or words.FACT_AFTER.match(reading.text, act_end)
     if tail and tail.end() <= following:
         end = tail.end()
-    for found in reading.sums:
+    for found in _within(reading.sums, act_end, following):
         if end <= found.start <= end + 6 and found.end <= following:
             end = found.end
     return end
@@ -284,7 +317,7 @@ def _segment_end(reading: Reading, act_end: int, following: int) -> int:
 def _fill(statement: Statement, act: Act, act_end: int, reading: Reading, said_at: datetime) -> None:
     """Give an action its time and its sum."""
     text, a, b = reading.text, statement.start, statement.end
-    deadlines = [found for found in reading.deadlines if a <= found.start < b and not found.past]
+    deadlines = [found for found in _within(reading.deadlines, a, b) if not found.past]
     statement.latest = words.LATEST.search(text, a, b) is not None
     statement.correcting = words.CORRECTING.search(text, a, b) is not None
     if deadlines:
@@ -295,11 +328,11 @@ def _fill(statement: Statement, act: Act, act_end: int, reading: Reading, said_a
     statement.arrival = statement.verb == "到账"
     if act.action not in _MONEY_ACTIONS:
         return
-    sums = [found for found in reading.sums if a <= found.start < b]
+    sums = _within(reading.sums, a, b)
     after = [found for found in sums if found.end > act.start]
     statement.amount = after[0] if after else sums[-1] if sums else None
-    shares = [found for found in reading.shares if a <= found[0] < b]
-    statement.share = shares[-1][2] if shares and statement.amount is None else None
+    shares = _within(reading.shares, a, b)
+    statement.share = shares[-1].hundredths if shares and statement.amount is None else None
     statement.full = FULL.search(text, a, b) is not None
     statement.partial = PARTIAL.search(text, a, b) is not None
 
@@ -364,7 +397,9 @@ def _is_fact(statement: Statement, act: Act, act_end: int, reading: Reading, sai
     if words.UNDONE.search(text, a, act.start):
         return True
     for hit in words.FACT_BEFORE.finditer(text, a, act_end):
-        if any(d.start < hit.end() and hit.start() < d.end and not d.past for d in reading.deadlines):
+        if any(
+            d.start < hit.end() and hit.start() < d.end and not d.past for d in _within(reading.deadlines, a, act_end)
+        ):
             continue
         return not (timed and words.ARRANGED.search(text, a, act_end))
     if words.FACT_AFTER.match(text, act_end) and not later:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
+from service.domain.calendar import SHANGHAI
 from service.domain.normalise import BLANK_LETTERS
 from service.domain.promise_spelling import FORMAL_DIGITS, TRADITIONAL
+from service.domain.promise_text import extract, relayable
 
+_ANY_INSTANT: Final = datetime(2025, 1, 1, tzinfo=SHANGHAI)  # whether words promise does not hang on when
 SPANS_MAX: Final = 50  # choice: enough to show what is wrong
 
 
@@ -67,7 +71,8 @@ ASSURANCE: Final = re.compile(
 _STRONG_ASSURANCE: Final = re.compile(r"一定|肯定|保证|确保|承诺|必定|必然|绝对|担保|包在|百分百")
 # Whole sentences that ask or explain and so promise nothing; blanked before the cues are looked for.
 HARMLESS: Final = re.compile(
-    r"(?:请问|您好|你好)*(?:有|还有)?什么(?:可以|能)(?:够)?(?:为|帮)(?:到)?[您你](?:的|解决的?|服务的?|处理的?)?"
+    r"(?:请问|您好|你好){0,3}(?:有|还有)?什么(?:可以|能)(?:够)?(?:为|帮)(?:到)?[您你](?:的|解决的?|服务的?"
+    r"|处理的?)?"
     r"|(?:正在|在|已|已经|会|将)?(?:为|帮|替)?[您你]?(?:核实|查询|查看|了解|核查|查证|记录|登记)(?:一下"
     r"|处理)?(?:情况|相关情况)?|(?:正在|仍在|还在)(?:为[您你])?(?:处理|审核|核实|沟通|联系商家)(?:中|处理)?"
     r"|可以(?:先)?(?:提供|上传|发送|补充|描述|说明|告诉|点击|查看|在订单|拍照|出示|理解)|能(?:否|不能)?(?:提供"
@@ -168,6 +173,8 @@ def net(text: str) -> tuple[Span, ...]:
         spans = _chinese(tight)
     written = {Span(origin[a], origin[b - 1] + 1, sort) for a, b, sort in spans}
     written |= set(_latin(text))
+    # Wider than the reader by construction: what it calls a promise is caught even if no cue above was.
+    written |= {Span(each.start, each.end, "act") for each in extract(text, None, _ANY_INSTANT) if relayable(each)}
     return tuple(sorted(written, key=lambda span: (span.start, span.end, span.sort))[:SPANS_MAX])
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice, takewhile
 from typing import Final
 
 from service.domain.calendar import SHANGHAI
@@ -14,6 +16,7 @@ from service.domain.promise_clauses import Reading, Statement, read
 from service.domain.promise_spelling import Spelled, spell
 
 WORDINGS: Final = ("unconditional", "conditional", "hedged", "refused")  # the order in which one leads (section 1)
+_LOOK_BACK_MAX: Final = 20  # choice: how many earlier promises of a text a new one is compared with
 _REFUNDS: Final = frozenset(("refund", "partial_refund"))
 _SENDING: Final = frozenset(("ship", "resend", "exchange"))
 
@@ -232,7 +235,7 @@ class _Resolver:
 
     def _add(self, draft: _Draft, statement: Statement) -> None:
         """Put a draft beside an earlier one on the same action, or into it."""
-        for earlier in reversed(self.found):
+        for earlier in self.found[: -_LOOK_BACK_MAX - 1 : -1]:
             goes_out = draft.action == "ship" and earlier.action in ("resend", "exchange") and earlier.due_at is None
             if goes_out and draft.sentence - earlier.sentence <= 1 and draft.wording == earlier.wording:
                 self._merge(earlier, draft)
@@ -358,17 +361,18 @@ class _Resolver:
         self.condition_sentence = statement.sentence
         if statement.event:
             self.event_sentence = statement.sentence
-        acts_follow = any(
-            later.kind == "act" and later.tone != "none" and later.sentence == statement.sentence
-            for later in self.reading.statements[index + 1 :]
-        )
+        acts_follow = False
+        for later in islice(self.reading.statements, index + 1, index + 1 + _LOOK_BACK_MAX):
+            acts_follow = later.sentence == statement.sentence and later.kind == "act" and later.tone != "none"
+            if acts_follow or later.sentence != statement.sentence:
+                break
         if statement.backward or not (acts_follow or statement.consequence):
             self._weaken_back(statement)
 
     def _weaken_back(self, statement: Statement) -> None:
         reach = statement.sentence - 1 if statement.backward else statement.sentence
-        for draft in self.found:
-            if draft.sentence >= reach and draft.wording in ("unconditional", "hedged"):
+        for draft in self._since(reach):
+            if draft.wording in ("unconditional", "hedged"):
                 draft.wording = "conditional"
 
     def _on_buyer(self, statement: Statement, index: int) -> None:
@@ -377,9 +381,11 @@ class _Resolver:
 
     def _on_proposal(self, statement: Statement, index: int) -> None:
         """退您20元,您看可以吗: an offer that waits for an answer."""
-        for draft in self.found:
-            if draft.sentence >= statement.sentence - 1:
-                draft.wording = "none"
+        for draft in self._since(statement.sentence - 1):
+            draft.wording = "none"
+
+    def _since(self, sentence: int) -> Iterator[_Draft]:
+        return takewhile(lambda draft: draft.sentence >= sentence, reversed(self.found))
 
     def _on_other(self, statement: Statement, index: int) -> None:
         if statement.correcting:

@@ -14,6 +14,7 @@ import chinese_calendar
 from service.domain.calendar import SHANGHAI
 from service.domain.promise_amount import chinese_number
 
+_DATE_PAST_DAYS_MAX: Final = 31  # choice: a date longer past than that means next year's
 DAYS_MAX: Final = 400  # choice: a promise further off than a year is no deadline
 
 # When a part of the day is over (hours after midnight). 上午/明早 12:00, 下午 18:00, 凌晨 06:00, 今晚 23:59:59:
@@ -135,6 +136,7 @@ class _Parts:
     exclusive: bool = False  # 元旦前: the day itself is too late
     past: bool = False
     relative: bool = False
+    digital: bool = False  # 5:00, the 24-hour clock
 
 
 @lru_cache(maxsize=4096)
@@ -226,9 +228,12 @@ def _valid(year: int, month: int, day: int) -> date | None:
 
 
 def _nearest(today: date, month: int, day: int) -> date | None:
-    """The month and day in the year that brings it closest: 1.5 said in December is next January."""
-    days = [found for year in (today.year - 1, today.year, today.year + 1) if (found := _valid(year, month, day))]
-    return min(days, key=lambda found: abs((found - today).days), default=None)
+    """The month and day as meant: the next one, unless it was less than a month ago; 1.5 said in December is to come."""
+    for year in (today.year - 1, today.year, today.year + 1):
+        found = _valid(year, month, day)
+        if found is not None and found >= today - timedelta(days=_DATE_PAST_DAYS_MAX):
+            return found
+    return None
 
 
 def _month_part(year: int, month: int, part: str) -> date:
@@ -334,6 +339,7 @@ def _read_clock(hit: re.Match[str], parts: _Parts) -> bool:
     if minute > 59:
         return False
     parts.hour, parts.minute = hour, minute
+    parts.digital = hit["colon"] is not None or hit["colon_to"] is not None
     return True
 
 
@@ -353,6 +359,7 @@ def _take(hit: re.Match[str], parts: _Parts, said_at: datetime) -> bool:
             return False
         parts.day = day
         parts.exclusive = hit["festival"] is not None
+        parts.past = parts.past or (day < said_at.date() and bool(hit["rel"] or hit["week"]))
         return True
     if hit["clock"] is not None:
         return parts.hour is None and _read_clock(hit, parts)
@@ -416,7 +423,8 @@ def _clock_instant(parts: _Parts, day: date | None, said_at: datetime) -> dateti
         if day is None and due <= said_at:
             due += timedelta(days=1)
         return due
-    return due + timedelta(hours=12) if 1 <= hour <= 6 else due  # 明天5点 is the afternoon
+    # 明天5点 is the afternoon
+    return due + timedelta(hours=12) if 1 <= hour <= 6 and not parts.digital else due
 
 
 def find_deadlines(text: str, said_at: datetime) -> list[Deadline]:
@@ -456,7 +464,7 @@ def _finish(parts: _Parts, text: str, said_at: datetime, found: list[Deadline]) 
     open_end = word.endswith("后") and parts.due_at is None
     if open_end and due_at is not None:
         due_at = end_of(due_at.date()) if parts.hour is not None or parts.part else None
-    past = parts.past or (parts.day is not None and parts.day < said_at.date())
+    past = parts.past
     new = Deadline(
         parts.start, end, due_at, soft=soft is not None, past=past, relative=parts.relative, open_end=open_end
     )
