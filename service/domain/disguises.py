@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice, product
 
 from service.domain.normalise import FoldTable
@@ -98,3 +99,26 @@ def _as_read(plain: str, by_character: tuple[str, ...]) -> tuple[str, ...]:
 
     read = tuple(lazy_pinyin(plain, style=Style.NORMAL, v_to_u=False, errors=_one_by_one))  # type: ignore[arg-type]  # pypinyin takes a list, its stub says str
     return read if len(read) == len(by_character) else by_character
+
+
+@lru_cache(maxsize=1)
+def _toneless_syllables() -> frozenset[str]:
+    from pypinyin.constants import PINYIN_DICT
+
+    readings = (reading for readings in PINYIN_DICT.values() for reading in readings.split(","))
+    return frozenset(plain for plain in map(toneless, readings) if plain.isascii() and plain.isalpha())
+
+
+def is_letter(character: str) -> bool:
+    """Whether a folded character is a latin letter."""
+    return character.isascii() and character.isalpha()
+
+
+def is_pinyin(letters: str) -> bool:
+    """Whether letters can be read as a row of syllables to the last one."""
+    syllables = _toneless_syllables()
+    reached = {0}
+    for end in range(1, len(letters) + 1):
+        if any(end - length in reached and letters[end - length : end] in syllables for length in range(1, 7)):
+            reached.add(end)
+    return len(letters) in reached

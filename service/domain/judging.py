@@ -57,6 +57,9 @@ def _guilty_spans(compiled: CompiledRule, reading: Reading) -> Iterator[tuple[Sp
     """Where the rule's words stand, each place with the words it is made of."""
     for place in reading.occurrences(compiled.any_slot):
         yield (place.start, place.end), [(place.start, place.end)]
+    for place in reading.occurrences(compiled.alone_slot):
+        if reading.is_a_clause(place):
+            yield (place.start, place.end), [(place.start, place.end)]
     for near in compiled.nears:
         if near.need & reading.present == near.need:
             yield from _near_spans(near, reading)

@@ -13,8 +13,13 @@ from service.domain.normalise import FoldTable
 from service.domain.rule_language import Disguise, Disguises, Ladder, Near, Profile, Rule, Scene
 from service.domain.shapes_of_contact import Shape
 
-HOMOPHONE_SYLLABLES_MIN = 3  # words of two characters collide: 史上/失伤, 包过/包裹 (moderation.md section 3.2)
-SOUND_SYLLABLES_MIN = 2  # one syllable means nothing by its sound
+# Words of two characters collide by their sound: 史上/失伤, 包过/包裹 (moderation.md section 3.2); beside its neighbours
+# in a `near` a two-character word may be heard when one character is kept. Typed in letters a word needs two syllables
+# of its own, or one beside its neighbours.
+HOMOPHONE_SYLLABLES_MIN = 3
+HOMOPHONE_SYLLABLES_MIN_GROUPED = 2
+TYPED_SYLLABLES_MIN = 2
+TYPED_SYLLABLES_MIN_GROUPED = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +36,11 @@ class Spelling:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """One entry of the syllable automaton: the word, its syllables, and which slots hear homophones or pinyin."""
+    """One entry of a syllable automaton: the word, where its syllables end, and which slots hear it."""
 
     word: str
-    ends: tuple[int, ...]  # where each syllable ends, counted in letters
-    homophone_slots: tuple[int, ...]
-    pinyin_slots: tuple[int, ...]
+    ends: tuple[int, ...]  # counted in letters
+    slots: tuple[int, ...]
     bits: int
 
 
@@ -57,6 +61,7 @@ class CompiledRule:
 
     rule: Rule
     any_slot: int | None
+    alone_slot: int | None
     nears: tuple[NearSlots, ...]
     patterns: tuple[re2._Regexp, ...]
     cue_slot: int | None
@@ -83,7 +88,8 @@ class CompiledRules:
     stand_ins: Mapping[int, str]
     stand_in_signs: frozenset[str]
     automaton: ahocorasick.Automaton
-    syllable_automaton: ahocorasick.Automaton
+    homophones: ahocorasick.Automaton
+    typed: ahocorasick.Automaton
     syllables: SyllableTable
     whole: Mapping[str, tuple[int, ...]]  # folded message to the rules that mean exactly it
     triggers: int  # bits of the slots that can start a rule
@@ -96,19 +102,30 @@ class CompiledRules:
     shape_bits: Mapping[Shape, int]
 
 
+@dataclass(frozen=True, slots=True)
+class _WordSet:
+    """Words looked for together. `grouped`: they count only beside the words of other groups."""
+
+    words: tuple[str, ...]
+    disguises: frozenset[Disguise]
+    grouped: bool
+
+
 @dataclass
 class _Slots:
     """Sets of words that are looked for together; the same set asked for twice is one slot."""
 
     lists: Mapping[str, tuple[str, ...]]
-    numbers: dict[tuple[tuple[str, ...], frozenset[Disguise]], int] = field(default_factory=dict)
+    numbers: dict[_WordSet, int] = field(default_factory=dict)
 
-    def number(self, words: Iterable[str], disguises: frozenset[Disguise]) -> int | None:
+    def number(self, words: Iterable[str], disguises: frozenset[Disguise], *, grouped: bool = False) -> int | None:
         """The slot of a set of words, or None of an empty set."""
-        key = (tuple(sorted(set(expand_lists(words, self.lists)))), disguises)
-        if not key[0]:
-            return None
-        return self.numbers.setdefault(key, len(self.numbers))
+        chosen = tuple(sorted(set(expand_lists(words, self.lists))))
+        return self.numbers.setdefault(_WordSet(chosen, disguises, grouped), len(self.numbers)) if chosen else None
+
+    def with_disguise(self, disguise: Disguise) -> list[int]:
+        """The slots that ask for a disguise."""
+        return [slot for words, slot in self.numbers.items() if disguise in words.disguises]
 
 
 class UnknownList(Exception):
@@ -170,14 +187,15 @@ def compile_rules(
         stand_ins={ord(sign): word for sign, word in disguises.stand_ins.items()},
         stand_in_signs=frozenset(disguises.stand_ins),
         automaton=automaton,
-        syllable_automaton=_syllable_automaton(slots, fold, syllables),
+        homophones=_syllable_automaton(slots, fold, syllables, Disguise.HOMOPHONE),
+        typed=_syllable_automaton(slots, fold, syllables, Disguise.PINYIN),
         syllables=syllables,
         whole=_whole(compiled, slots.lists, fold),
         triggers=triggers,
         rules_of_slot=rules_of_slot,
-        noisy_slots=frozenset(slot for (_, how), slot in slots.numbers.items() if Disguise.NOISE in how),
-        repeated_slots=_bits(slot for (_, how), slot in slots.numbers.items() if Disguise.REPEAT in how),
-        stand_in_slots=_bits(slot for (_, how), slot in slots.numbers.items() if Disguise.STAND_IN in how),
+        noisy_slots=frozenset(slots.with_disguise(Disguise.NOISE)),
+        repeated_slots=_bits(slots.with_disguise(Disguise.REPEAT)),
+        stand_in_slots=_bits(slots.with_disguise(Disguise.STAND_IN)),
         not_negation=not_negation,
         shape_slots=shape_slots,
         shape_bits={shape: _bits(numbers) for shape, numbers in shape_slots.items()},
@@ -200,6 +218,7 @@ def _compile_rule(rule: Rule, slots: _Slots, common: int | None) -> CompiledRule
     return CompiledRule(
         rule=rule,
         any_slot=slots.number(rule.any_of, rule.disguises),
+        alone_slot=slots.number(rule.alone, rule.disguises),
         nears=tuple(_compile_near(near, rule.disguises, slots) for near in rule.nears),
         patterns=tuple(re2.compile(pattern) for pattern in rule.patterns),
         cue_slot=slots.number(rule.cues, _BARE),
@@ -212,7 +231,7 @@ def _compile_rule(rule: Rule, slots: _Slots, common: int | None) -> CompiledRule
 
 
 def _compile_near(near: Near, disguises: frozenset[Disguise], slots: _Slots) -> NearSlots:
-    numbers = [slots.number(group, disguises) for group in near.groups]
+    numbers = [slots.number(group, disguises, grouped=True) for group in near.groups]
     found = tuple(number for number in numbers if number is not None)
     return NearSlots(found, _bits(found), near.window, near.ordered, near.across)
 
@@ -222,7 +241,7 @@ def _triggers(compiled: tuple[CompiledRule, ...]) -> tuple[int, dict[int, tuple[
     rules_of_slot: dict[int, list[int]] = {}
     for number, each in enumerate(compiled):
         starting = {near.slots[-1] for near in each.nears}
-        starting |= {slot for slot in (each.any_slot, each.cue_slot) if slot is not None}
+        starting |= {slot for slot in (each.any_slot, each.alone_slot, each.cue_slot) if slot is not None}
         for slot in starting:
             rules_of_slot.setdefault(slot, []).append(number)
     return _bits(rules_of_slot), {slot: tuple(numbers) for slot, numbers in rules_of_slot.items()}
@@ -235,8 +254,9 @@ def _spelling_automaton(
     slots_of: dict[str, set[int]] = {}
     shape_slots: dict[Shape, list[int]] = {}
     spelled: dict[tuple[str, frozenset[Disguise]], frozenset[str]] = {}
-    for (words, how), slot in slots.numbers.items():
-        for word in words:
+    for group, slot in slots.numbers.items():
+        how = group.disguises
+        for word in group.words:
             if word.startswith("@"):
                 shape_slots.setdefault(Shape(word[1:]), []).append(slot)
                 continue
@@ -273,31 +293,36 @@ def _spelling(spelling: str, numbers: set[int]) -> Spelling:
     )
 
 
-def _syllable_automaton(slots: _Slots, fold: FoldTable, syllables: SyllableTable) -> ahocorasick.Automaton:
-    """The rows of syllables of the words that ask for homophones or pinyin."""
-    entries: dict[str, dict[tuple[str, tuple[int, ...]], tuple[set[int], set[int]]]] = {}
-    for (words, how), slot in slots.numbers.items():
-        if not how & {Disguise.HOMOPHONE, Disguise.PINYIN}:
+def _syllable_automaton(
+    slots: _Slots, fold: FoldTable, syllables: SyllableTable, disguise: Disguise
+) -> ahocorasick.Automaton:
+    """The rows of syllables of the words that ask for homophones, or for pinyin."""
+    entries: dict[str, dict[tuple[str, tuple[int, ...]], set[int]]] = {}
+    for group, slot in slots.numbers.items():
+        if disguise not in group.disguises:
             continue
-        for word in words:
+        for word in group.words:
             plain = "" if word.startswith("@") else word.translate(fold)
-            for row in sounds(plain, syllables) if len(plain) >= SOUND_SYLLABLES_MIN else ():
-                alike, typed = entries.setdefault("".join(row), {}).setdefault((plain, _ends(row)), (set(), set()))
-                if Disguise.HOMOPHONE in how and len(plain) >= HOMOPHONE_SYLLABLES_MIN:
-                    alike.add(slot)
-                if Disguise.PINYIN in how:
-                    typed.add(slot)
+            for row in sounds(plain, syllables):
+                if len(row) >= _syllables_min(disguise, grouped=group.grouped) and len("".join(row)) > 1:
+                    entries.setdefault("".join(row), {}).setdefault((plain, _ends(row)), set()).add(slot)
     automaton = ahocorasick.Automaton()
     for letters, meanings in entries.items():
         automaton.add_word(
             letters,
             tuple(
-                Sound(word, ends, tuple(sorted(alike)), tuple(sorted(typed)), _bits(alike | typed))
-                for (word, ends), (alike, typed) in sorted(meanings.items())
+                Sound(word, ends, tuple(sorted(numbers)), _bits(numbers))
+                for (word, ends), numbers in sorted(meanings.items())
             ),
         )
     automaton.make_automaton()
     return automaton
+
+
+def _syllables_min(disguise: Disguise, *, grouped: bool) -> int:
+    if disguise is Disguise.HOMOPHONE:
+        return HOMOPHONE_SYLLABLES_MIN_GROUPED if grouped else HOMOPHONE_SYLLABLES_MIN
+    return TYPED_SYLLABLES_MIN_GROUPED if grouped else TYPED_SYLLABLES_MIN
 
 
 def _ends(row: tuple[str, ...]) -> tuple[int, ...]:

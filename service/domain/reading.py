@@ -6,15 +6,21 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
+import ahocorasick
+
+from service.domain.disguises import is_letter, is_pinyin
 from service.domain.lexicon import CompiledRules, Sound, Spelling, as_bytes, is_latin
 from service.domain.normalise import CLAUSE_MARK, SENTENCE_END, crosses, is_spelled_out, origins
 from service.domain.shapes_of_contact import Looks, worth_a_look
 
+_PAUSE = re.compile(CLAUSE_MARK.pattern + r"|\s|[~～…—]")
 _LETTER = re.compile(r"[a-z]")
 _DOUBLED = re.compile(r"(.)\1+")
 _OPENINGS = ("亲亲", "亲爱的", "亲", "您好", "你好")
 _ENDINGS = frozenset("亲哦呢哈呀啊了哒啦嘛吧滴呐噢喔")
+TYPED_RUN_MAX = 60  # choice: letters looked at on each side of a word typed in pinyin
 SHORT_SOUND = 3  # up to this many syllables a homophone must keep one character as it is
 
 
@@ -65,15 +71,20 @@ class Reading:
         self.present |= present & slots_seen
         return hits
 
-    def _hear(self) -> list[tuple[int, Sound]]:
+    def _hear(self) -> tuple[list[tuple[int, Sound]], list[tuple[int, Sound]]]:
+        """What sounds like a word, and what is typed like one; letters are listened to only where there are any."""
         spoken = self.folded.translate(self.rules.syllables)
-        has_letters = _LETTER.search(self.folded) is not None
+        alike = self._listen(self.rules.homophones, spoken)
+        return alike, self._listen(self.rules.typed, spoken) if _LETTER.search(self.folded) else []
+
+    def _listen(self, automaton: ahocorasick.Automaton, spoken: str) -> list[tuple[int, Sound]]:
         heard: list[tuple[int, Sound]] = []
-        for last_letter, sounds in self.rules.syllable_automaton.iter(spoken):
+        if not len(automaton):
+            return heard
+        for last_letter, sounds in automaton.iter(spoken):
             for sound in sounds:
-                if has_letters or sound.homophone_slots:
-                    heard.append((last_letter, sound))
-                    self.present |= sound.bits
+                heard.append((last_letter, sound))
+                self.present |= sound.bits
         return heard
 
     def _look(self) -> Looks | None:
@@ -193,21 +204,22 @@ class Reading:
     # -- how it sounds
 
     def _place_sounds(self, places: dict[int, set[tuple[int, int]]]) -> None:
-        if not self._sounds:
+        alike, typed = self._sounds
+        if not alike and not typed:
             return
         begins, unit_of = self._spoken_units()
-        for last_letter, sound in self._sounds:
-            first_letter = last_letter + 1 - sound.ends[-1]
-            place = self._heard(sound, first_letter, last_letter, begins, unit_of)
-            if place is None:
-                continue
-            first, last, typed = place
-            spots = self.came_from[first:last]
-            start, end = spots[0], spots[-1] + 1
-            if end - start > last - first and not self._is_one_phrase(start, end, spots):
-                continue
-            for slot in sound.pinyin_slots if typed else sound.homophone_slots:
-                places.setdefault(slot, set()).add((start, end))
+        for heard, in_letters in ((alike, False), (typed, True)):
+            for last_letter, sound in heard:
+                first_letter = last_letter + 1 - sound.ends[-1]
+                units = self._heard(sound, first_letter, last_letter, begins, unit_of, in_letters=in_letters)
+                if units is None:
+                    continue
+                spots = self.came_from[units[0] : units[1]]
+                start, end = spots[0], spots[-1] + 1
+                if end - start > len(spots) and not self._is_one_phrase(start, end, spots):
+                    continue
+                for slot in sound.slots:
+                    places.setdefault(slot, set()).add((start, end))
 
     def _spoken_units(self) -> tuple[list[int], list[int]]:
         """Where each kept character begins among the letters, and which character each letter belongs to."""
@@ -220,36 +232,58 @@ class Reading:
         return begins, unit_of
 
     def _heard(
-        self, sound: Sound, first_letter: int, last_letter: int, begins: list[int], unit_of: list[int]
-    ) -> tuple[int, int, bool] | None:
-        """The kept characters that sound like the word, and whether any of it is typed in letters; None if they do not.
+        self,
+        sound: Sound,
+        first_letter: int,
+        last_letter: int,
+        begins: list[int],
+        unit_of: list[int],
+        *,
+        in_letters: bool,
+    ) -> tuple[int, int] | None:
+        """The kept characters that sound like the word, half-open, or None if they do not.
 
-        Every Chinese character must be exactly one syllable of the word; letters must fill the rest as whole tokens.
+        Every Chinese character must be exactly one syllable of the word. With `in_letters` some of it must be typed,
+        letters standing alone; without, none, and a short word must keep one of its characters.
         """
         first, last = unit_of[first_letter], unit_of[last_letter]
         if begins[first] != first_letter or begins[last + 1] != last_letter + 1:
             return None
-        syllable_begins = {0: 0} | {end: place + 1 for place, end in enumerate(sound.ends)}
-        kept_as_is, typed = 0, False
+        syllable_at = dict(zip((0, *sound.ends), range(len(sound.ends)), strict=False))
+        kept_as_is = letters = 0
         for unit in range(first, last + 1):
             character = self.folded[unit]
             if is_latin(character):
-                typed = True
+                letters += 1
                 continue
-            place = syllable_begins.get(begins[unit] - first_letter)
+            place = syllable_at.get(begins[unit] - first_letter)
             if place is None or begins[unit + 1] - first_letter != sound.ends[place]:
                 return None
             kept_as_is += character == sound.word[place]
-        if typed:
-            return (first, last + 1, True) if self._letters_stand_alone(first, last) else None
-        enough = kept_as_is >= 1 if len(sound.ends) <= SHORT_SOUND else True
-        return (first, last + 1, False) if enough and kept_as_is < len(sound.ends) else None
+        if in_letters:
+            return (first, last + 1) if letters and self._letters_stand_alone(first, last) else None
+        short = len(sound.ends) <= SHORT_SOUND
+        if letters or kept_as_is == len(sound.ends) or (short and not kept_as_is):
+            return None
+        return first, last + 1
 
     def _letters_stand_alone(self, first: int, last: int) -> bool:
+        """Whether the letters at the edges begin and end a token, or a token that is all pinyin begins and ends there."""
         start, end = self.came_from[first], self.came_from[last] + 1
         head = is_latin(self.folded[first]) and self._touches_latin(start - 1, letters_only=False)
         tail = is_latin(self.folded[last]) and self._touches_latin(end, letters_only=False)
-        return not head and not tail
+        if head:
+            begin = first
+            while begin and is_letter(self.folded[begin - 1]) and first - begin < TYPED_RUN_MAX:
+                begin -= 1
+            if not is_pinyin(self.folded[begin:first]):
+                return False
+        if tail:
+            stop = last + 1
+            while stop < len(self.folded) and is_letter(self.folded[stop]) and stop - last < TYPED_RUN_MAX:
+                stop += 1
+            return is_pinyin(self.folded[last + 1 : stop])
+        return True
 
     # -- the message as a whole
 
@@ -268,12 +302,25 @@ class Reading:
             core = core[:-1]
             yield core
 
+    def is_a_clause(self, place: Occurrence) -> bool:
+        """Whether a word is all there is between two marks (or blanks, or the ends of the text)."""
+        before = self.came_from[place.first - 1] + 1 if place.first else 0
+        after = self.came_from[place.last] if place.last < len(self.came_from) else len(self.text)
+        starts = place.first == 0 or _PAUSE.search(self.text, before, place.start) is not None
+        ends = place.last == len(self.came_from) or _PAUSE.search(self.text, place.end, after) is not None
+        return starts and ends
+
     def is_split_by(self, start: int, end: int, *, clauses: bool) -> bool:
         """Whether a sentence ends (or, with `clauses`, a clause) within a stretch that is not spelled out."""
-        if not crosses(self.text, start, end, mark=CLAUSE_MARK if clauses else SENTENCE_END):
+        mark = CLAUSE_MARK if clauses else SENTENCE_END
+        if not crosses(self.text, start, end, mark=mark):
             return False
         spots = self.came_from[bisect_left(self.came_from, start) : bisect_left(self.came_from, end)]
-        return not is_spelled_out(self.text, spots)
+        if not is_spelled_out(self.text, spots):
+            return True
+        gaps = [self.text[before + 1 : after] for before, after in pairwise(sorted(set(spots)))]
+        marked = sum(mark.search(gap) is not None for gap in gaps)
+        return 2 * marked < len(gaps)  # marks between most characters are noise, a mark between a few is prose
 
 
 def _index_after(folded: str) -> dict[int, int]:

@@ -113,7 +113,8 @@ class Rule:
     line: int
     any_of: tuple[str, ...] = ()
     nears: tuple[Near, ...] = ()
-    whole: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()  # the message is exactly this
+    alone: tuple[str, ...] = ()  # a clause is exactly this
     patterns: tuple[str, ...] = ()
     cues: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()  # innocent phrases that contain the hit

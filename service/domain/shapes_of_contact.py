@@ -59,8 +59,8 @@ class Looks:
     def __init__(self, text: str, fold: FoldTable) -> None:
         plain: list[str] = []
         self._origins: list[int] = []
-        for index, character in enumerate(text):
-            for each in _plain(character, fold):
+        for index in range(0, len(text), 2 if _is_alternating(text) else 1):
+            for each in _plain(text[index], fold):
                 plain.append(each)
                 self._origins.append(index)
         self.text = "".join(plain)
@@ -69,6 +69,12 @@ class Looks:
     def spans(self, shape: Shape) -> list[Span]:
         """Where `shape` occurs, in the text as written."""
         return [(self._origins[start], self._origins[end - 1] + 1) for start, end in _FINDERS[shape](self)]
+
+
+def _is_alternating(text: str) -> bool:
+    """Whether the same mark or blank stands after every character, as in 1!3!8! and a*b*@*c."""
+    between = text[1::2]
+    return len(between) > 4 and not between[0].isalnum() and between == between[0] * len(between)
 
 
 def _plain(character: str, fold: FoldTable) -> str:

@@ -313,6 +313,7 @@ def _rules(pack: Any, where: Where, file: str, ladder: Ladder) -> Iterator[Rule]
             any_of=tuple(value.get("any", ())),
             nears=tuple(nears),
             whole=tuple(value.get("whole", ())),
+            alone=tuple(value.get("alone", ())),
             patterns=tuple(value.get("patterns", ())),
             cues=tuple(value.get("cues", ())),
             unless=(*value.get("unless", ()), *pack.get("innocent", ())),
@@ -361,7 +362,7 @@ def _examples(value: Any, kind: str, where: Where, spot: tuple[str | int, ...]) 
 
 def _require_evaluable(rule: Rule, where: Where, spot: tuple[str | int, ...]) -> None:
     """Refuse what the schema cannot see: no words at all, a pattern without cue, a pattern or shape unknown."""
-    if not (rule.any_of or rule.nears or rule.whole or rule.patterns):
+    if not (rule.any_of or rule.nears or rule.whole or rule.alone or rule.patterns):
         raise BadPack(rule.file, rule.line, f"{rule.id} has no words")
     if rule.patterns and not rule.cues:
         raise BadPack(rule.file, _line(where, (*spot, "patterns")), f"{rule.id}: patterns need cues")
@@ -406,6 +407,8 @@ def _require_known_names(
         words = (
             *rule.any_of,
             *rule.whole,
+            *rule.alone,
+            *rule.alone,
             *rule.cues,
             *rule.unless,
             *rule.unless_before,
@@ -505,7 +508,20 @@ def _simplified() -> Mapping[str, str]:
             plain.setdefault(choice, sign)
     for sign, choices in _opencc("TSCharacters.txt"):
         plain[sign] = choices[0]
+    for sign, choices in _opencc("STCharacters.txt"):
+        for choice in choices:
+            if choice not in plain and not _is_everyday(choice):
+                plain[choice] = sign
     return {sign: choice for sign, choice in plain.items() if sign != choice}
+
+
+def _is_everyday(sign: str) -> bool:
+    """Whether a character is of the first level of GB 2312: one that simplified Chinese writes every day."""
+    try:
+        row = sign.encode("gb2312")[0] - 0xA0
+    except UnicodeEncodeError:
+        return False
+    return row <= 55
 
 
 def _opencc(*names: str) -> Iterator[tuple[str, list[str]]]:
