@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import Meta, Struct, field
 
 from service.api.preconditions import END
+from service.domain.errors import Kind, Refusal
 
 T = TypeVar("T")
 
@@ -16,6 +17,9 @@ T = TypeVar("T")
 # naming it here would make the pattern one that validators in other languages cannot compile.
 TEXT = r"^[^\u0000]*$"
 AMOUNT_MINOR_MAX = 1_000_000_000_000  # choice: ten thousand million yuan; far below 2^53, exact in every JSON reader
+
+INSTANT_LEAST = datetime(2000, 1, 1, tzinfo=UTC)  # choice
+INSTANT_MOST = datetime(2199, 12, 31, tzinfo=UTC)  # choice
 
 # Ids
 Id = UUID  # ours, version 7; any version is read
@@ -87,6 +91,22 @@ class Problem(Struct):
     errors: list[FieldError] = []
     revision: Revision = 0
     available_actions: list[dict[str, Any]] = []
+
+
+def sane_instant(at: datetime) -> datetime:
+    """An instant that came in, in UTC; one that no calendar of ours could show is malformed.
+
+    Raises:
+        Refusal: 400 `instant_out_of_range`: before 2000 or after 2199.
+    """
+    if not INSTANT_LEAST <= at <= INSTANT_MOST:
+        raise Refusal(
+            "instant_out_of_range",
+            kind=Kind.MALFORMED,
+            zh="时间超出可用范围",
+            en="Times lie between 2000 and 2199",
+        )
+    return at.astimezone(UTC)
 
 
 def instant_text(instant: datetime) -> str:
