@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from service.store.tables import ApiKey, Merchant, Notice, Order, OrderLine, PolicyVersion, Seat
+from service.store.tables import ApiKey, Merchant, Notice, Order, OrderLine, PolicyVersion, Seat, StaffAccount
 
 
 def policy_body(session: Session, policy_id: str, version: int) -> Any | None:
@@ -63,3 +63,9 @@ def open_notice(session: Session, seat_id: str) -> Notice | None:
 def api_key(session: Session, key_id: str) -> ApiKey | None:
     """A key of one of the marketplace's systems."""
     return session.get(ApiKey, key_id)
+
+
+def shops_as(session: Session, subject: str, buyer_id: str) -> bool:
+    """Whether a person of the platform is this buyer: by the account they shop with, or by their own name."""
+    account = session.get(StaffAccount, subject)
+    return subject == buyer_id or (account is not None and account.buyer_id == buyer_id)
