@@ -549,7 +549,7 @@ def owe(
     left = line.refundable_fen - line.refunded_fen - line.pending_fen + (replaces.amount_fen if replaces else 0)
     due_fen = max(0, min(amount_fen, left))
     obligation_no = dispute.obligation_no + (0 if replaces else 1)
-    ctx.plan.change(obligation_no=obligation_no, awarded_fen=due_fen)
+    ctx.plan.change(obligation_no=obligation_no)
     facts: dict[str, object] = {"obligation": obligation_no, "fund": fund, "amount_fen": due_fen}
     if due_fen < amount_fen:
         facts["asked_fen"] = amount_fen
@@ -557,6 +557,7 @@ def owe(
         ctx.record("refund.nothing_left", facts=facts)
         call_somebody(ctx, role="supervisor", kind="refund_nothing_left")
         return None
+    ctx.plan.change(awarded_fen=due_fen)
     ctx.plan.insert(
         tables.RefundExecution,
         id=execution_id,
