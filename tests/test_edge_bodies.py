@@ -297,6 +297,14 @@ def test_a_body_of_unknown_length_is_counted_as_it_comes_and_cut_at_the_bound(ap
     assert sent.count == 2  # the second chunk crossed the bound; 98 more were never read
 
 
+def test_a_body_announced_as_too_long_is_refused_before_a_byte_is_read(app: Litestar) -> None:
+    sent = _Sender(b"1", chunks_max=100)
+
+    status, body = asyncio.run(sent.to(app, "POST", "/v1/echo", announced=64_001))
+
+    assert (status, body["code"], sent.count) == (413, "body_too_large", 0)
+
+
 def test_a_body_that_never_ends_is_given_up(app: Litestar) -> None:
     sent = _Sender(b"1", chunks_max=1)
 
@@ -411,9 +419,10 @@ class _Sender:
             await asyncio.sleep(60)
         return {"type": "http.disconnect"}
 
-    async def to(self, app: Litestar, method: str, path: str) -> tuple[int | None, Any]:
+    async def to(self, app: Litestar, method: str, path: str, announced: int | None = None) -> tuple[int | None, Any]:
         sent: list[Any] = []
-        headers = [(b"content-type", b"application/json"), (b"transfer-encoding", b"chunked")]
+        length = (b"transfer-encoding", b"chunked") if announced is None else (b"content-length", b"%d" % announced)
+        headers = [(b"content-type", b"application/json"), length]
 
         async def send(message: Any) -> None:
             sent.append(message)
