@@ -39,11 +39,12 @@ from service.api.preconditions import if_match, require_if_match
 from service.api.shapes import Id, InstantIn, Money, Page, instant_text
 from service.api.terms import allow
 from service.domain.dispute import DISPUTE, STATE_LABELS, SUB_STATUS_LABELS, stage_of
-from service.domain.errors import Kind, Refusal
+from service.domain.errors import ArrowMissing, Kind, Refusal, WindowClosed
 from service.domain.staff import Role
 from service.domain.timers import fires
 from service.flows.context import Context
 from service.flows.hearing import Outcome
+from service.flows.overtaken import overtaken_by_clock
 from service.flows.read_case import (
     STAFF,
     ActionNow,
@@ -77,12 +78,16 @@ async def act(
     story: Callable[[Context], object],
     *,
     status: int = 200,
-) -> Response[bytes]:
+    shows: Callable[[Any], str] | None = None,
+) -> Response[Any]:
     """Run an action of a dispute for somebody who has seen its present revision; answer with the fresh view.
 
     A story that returns an `Outcome` not sent answers with the outcome body instead, and the state has not moved; a
     Refusal it returns is said after its plan is written; whatever else it returns, the fresh view is the answer. A
     refusal by the state carries the present `revision` and `available_actions`.
+
+    Args:
+        shows: from the story's answer to the id of the dispute to show, where it is another one.
 
     Raises:
         Refusal: 404 not the actor's, 412 and 428 for If-Match, and whatever the story refuses.
@@ -93,16 +98,36 @@ async def act(
         case = require_seen(ctx, str(dispute_id), lock=True)
         try:
             require_if_match(header, case.dispute.version)
+        except Refusal as stale:
+            if stale.kind is Kind.STALE and (told := _beaten(ctx, case, story)) is not None:
+                return told
+            raise _with_the_state(ctx, case, stale) from None
+        try:
             return story(ctx)
+        except ArrowMissing as missing:
+            if (told := overtaken_by_clock(ctx, case, str(missing.facts["trigger"]))) is not None:
+                return told
+            raise _with_the_state(ctx, case, missing) from None
         except Refusal as refusal:
             raise _with_the_state(ctx, case, refusal) from None
 
     def shape(ctx: Context, answer: Any) -> Shaped:
         if isinstance(answer, Outcome) and not answer.is_sent:
             return shape_outcome(answer)
-        return shape_case(ctx, str(dispute_id), status=status)
+        return shape_case(ctx, shows(answer) if shows else str(dispute_id), status=status)
 
     return await perform(request, checked, shape)
+
+
+def _beaten(ctx: Context, case: CaseFile, story: Callable[[Context], object]) -> WindowClosed | None:
+    """Whoever was in time has seen a page from before the clock struck: told so, rather than `stale_revision`."""
+    try:
+        told = story(ctx)
+    except ArrowMissing as missing:
+        return overtaken_by_clock(ctx, case, str(missing.facts["trigger"]))
+    except Refusal:
+        return None
+    return told if isinstance(told, WindowClosed) and told.facts["in_time"] else None
 
 
 def _with_the_state(ctx: Context, case: CaseFile, refusal: Refusal) -> Refusal:

@@ -112,6 +112,11 @@ _OUTCOMES: Final[Mapping[Measure, str]] = {
 }
 
 
+def outcome_name(measure: Measure) -> str:
+    """What becomes of a text that a measure is taken on: sent, confirm, edit, rejected or notice."""
+    return _OUTCOMES[measure]
+
+
 def hear(
     ctx: Context,
     text: str,
@@ -435,6 +440,7 @@ __all__ = [
     "hear_note",
     "keep_back",
     "let_out",
+    "outcome_name",
     "outcome_of",
     "rfc3339",
     "rules_facts",

@@ -16,7 +16,7 @@ from service.flows.context import Context
 from service.flows.hearing import Heard, Outcome, hear_note, keep_back, let_out, require_length, rules_facts
 from service.flows.moves import facts_of, move, window_due
 from service.flows.read_case import promised_refund, require_may_after_sale, require_seen
-from service.store import tables
+from service.store import chats, tables
 from service.store.disputes import CaseFile
 
 ADDRESS_CHARS_MAX = 300  # choice: the column's bound
@@ -64,7 +64,7 @@ def seller_refuse(ctx: Context, dispute_id: str, refusing: Refusing) -> Outcome 
         ctx, case, reason=refusing.reason, message_chars=len(refusing.message), has_proof=bool(refusing.proof)
     )
     _require_arrow(ctx, case, "seller_refuse", facts)
-    require_files(ctx, refusing.proof)
+    _require_files(ctx, case, refusing.proof)
     heard = _heard(ctx, case, refusing.message, "refusal", refusing.confirm_token)
     if not heard.is_sent:
         return keep_back(
@@ -347,8 +347,8 @@ def decline_offer(ctx: Context, dispute_id: str, *, note: str | None) -> None:
 # --- parts ----------------------------------------------------------------------------------------------------------
 
 
-def require_files(ctx: Context, hashes: tuple[str, ...]) -> None:
-    """Refuse proof that was never uploaded.
+def _require_files(ctx: Context, case: CaseFile, hashes: tuple[str, ...]) -> None:
+    """Refuse proof that the shop has not uploaded to this dispute.
 
     Raises:
         GuardFailed: `proof_unknown` with the fingerprint, `proofs_too_many`.
@@ -356,8 +356,8 @@ def require_files(ctx: Context, hashes: tuple[str, ...]) -> None:
     if len(hashes) > PROOFS_MAX:
         raise GuardFailed("proofs_too_many", zh="凭证数量过多", en="Too many files", most=PROOFS_MAX)
     for sha256 in hashes:
-        if not ctx.house.files.is_intact(sha256):
-            raise GuardFailed("proof_unknown", zh="凭证文件不存在", en="No such file was uploaded", sha256=sha256)
+        if chats.attachment(ctx.tx.session, case.dispute.id, "merchant", sha256) is None:
+            raise GuardFailed("proof_unknown", zh="凭证文件不存在,请先上传", en="Upload it first", sha256=sha256)
 
 
 def rma_of(case: CaseFile) -> str:

@@ -1,0 +1,378 @@
+"""Buyer and merchant talk about the dispute, before and while the platform is at work.
+
+The merchant's words are judged before the buyer sees them; what is not let out is kept as an attempt. Pictures, voice
+and order cards stand in a message by reference: the fingerprint of an uploaded file, the id of an order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from service.domain.errors import Absent, Conflict, GuardFailed, Refusal
+from service.domain.messages import FILE_TYPES, require_sendable
+from service.domain.moderation import Channel
+from service.domain.policy import Policy
+from service.domain.staff import Role
+from service.domain.transcript import Entry, Receipt, receipt, rfc3339
+from service.flows.context import Context
+from service.flows.hearing import (
+    Heard,
+    Outcome,
+    PromiseFound,
+    consequences,
+    finding_facts,
+    hear_note,
+    outcome_of,
+    require_length,
+    rules_facts,
+    tell_measure,
+)
+from service.flows.permits import require_transcript_room
+from service.flows.promising import Spoken, order_facts, promises_found, untold_promises
+from service.flows.read_case import party_of, require_seat, require_seen
+from service.store import chats, people, tables
+from service.store.disputes import CaseFile
+from service.store.files import StoredFile
+from service.store.words import words_of
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a party sends. `attachment`: the sha256 of a file uploaded to this dispute, or the id of an order."""
+
+    client_message_id: str
+    kind: str = "text"
+    text: str = ""
+    attachment: str | None = None
+    confirm_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A buyer's message that went out, with its receipt."""
+
+    message_id: str
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A message with its words, as one viewer may read them."""
+
+    message: tables.Message
+    text: str | None
+
+
+# --- sending --------------------------------------------------------------------------------------------------------
+
+
+def post_message(ctx: Context, dispute_id: str, said: Said) -> Outcome | Sent | Refusal:
+    """Take in one message of a party.
+
+    Returns:
+        `Sent` for the buyer, an `Outcome` for the merchant, delivered or not; or `dispute_closed` for a message that
+        came after the end, which is kept as a late attempt (edge case 29).
+
+    Raises:
+        Absent: not this party's dispute.
+        Forbidden: `seat_inactive`.
+        Conflict: `duplicate_message` with the first one's id, `confirm_token_invalid`.
+        GuardFailed: `message_kind_refused`, `message_empty`, `attachment_…`, `order_card_unknown`, `text_length`,
+            `case_entries_max`.
+    """
+    case = require_seen(ctx, dispute_id, lock=True)
+    side = party_of(ctx)
+    if side is None:
+        raise Absent("dispute")
+    if side == "merchant":
+        require_seat(ctx)
+    policy = ctx.policy_of(case.dispute)
+    _require_new(ctx, case, said)
+    require_transcript_room(case, policy)
+    require_sendable(side, said.kind, text=said.text, has_attachment=said.attachment is not None)
+    require_length(said.text, least=0, most=policy.reply_chars_max, field_name="text")
+    _require_attached(ctx, case, said)
+    return _from_buyer(ctx, case, said) if side == "buyer" else _from_merchant(ctx, case, said, policy)
+
+
+def _sender(ctx: Context) -> str:
+    return ctx.actor.seat_id or ctx.actor.subject
+
+
+def _require_new(ctx: Context, case: CaseFile, said: Said) -> None:
+    earlier = chats.message_by_client_id(
+        ctx.tx.session, case.dispute.id, sender_id=_sender(ctx), client_message_id=said.client_message_id
+    )
+    if earlier is not None:
+        raise Conflict(
+            "duplicate_message", zh="该消息已收到", en="This message has been received", message_id=earlier.id
+        )
+
+
+def _require_attached(ctx: Context, case: CaseFile, said: Said) -> None:
+    if said.attachment is None:
+        return
+    if said.kind == "order_card":
+        order = people.order(ctx.tx.session, said.attachment)
+        dispute = case.dispute
+        if order is None or (order.buyer_id, order.merchant_id) != (dispute.buyer_id, dispute.merchant_id):
+            raise GuardFailed(
+                "order_card_unknown", zh="订单不存在", en="No such order of these two", order_id=said.attachment
+            )
+        return
+    file = chats.attachment(ctx.tx.session, case.dispute.id, party_of(ctx) or "", said.attachment)
+    if file is None:
+        raise GuardFailed("attachment_unknown", zh="附件不存在,请先上传", en="Upload it first", sha256=said.attachment)
+    if not file.media_type.startswith(FILE_TYPES[said.kind]):
+        raise GuardFailed(
+            "attachment_of_other_type",
+            zh="附件类型与消息不符",
+            en="The file is of another type",
+            message_kind=said.kind,
+            media_type=file.media_type,
+        )
+
+
+def _from_buyer(ctx: Context, case: CaseFile, said: Said) -> Sent | Refusal:
+    ctx.follow(case.dispute)
+    message_id = ctx.new_id()
+    late = case.dispute.state == "closed"
+    made = _record(ctx, "buyer.message_late" if late else "buyer.message", said, message_id)
+    _insert(ctx, case, said, made, message_id, delivery="late" if late else "delivered")
+    if late:
+        return _closed(case)
+    ctx.announce("dispute.message_delivered", message_id=message_id, from_side="buyer")
+    return Sent(message_id, receipt(made))
+
+
+def _from_merchant(ctx: Context, case: CaseFile, said: Said, policy: Policy) -> Outcome | Refusal:
+    question = chats.last_buyer_text(ctx.tx.session, case.dispute.id)
+    heard = hear_note(
+        ctx,
+        case,
+        said.text,
+        field_name="message",
+        channel=Channel.BUYER_CHAT,
+        token=said.confirm_token,
+        question=question,
+    )
+    ctx.follow(case.dispute)
+    message_id = ctx.new_id()
+    if case.dispute.state == "closed":
+        made = _record(ctx, "merchant.message_late", said, message_id, heard)
+        _insert(ctx, case, said, made, message_id, delivery="late", heard=heard)
+        return _closed(case)
+    kind = "merchant.message" if heard.is_sent else f"merchant.message_{heard.delivery}"
+    made = _record(ctx, kind, said, message_id, heard)
+    _insert(ctx, case, said, made, message_id, delivery=heard.delivery, heard=heard)
+    token, token_ends, notice_id = consequences(
+        ctx,
+        heard,
+        dispute_id=case.dispute.id,
+        merchant_id=case.dispute.merchant_id,
+        message_id=message_id,
+        thread_id=case.dispute.id,
+        field_name="message",
+        policy=policy,
+    )
+    promises = _promises(ctx, case, said, message_id, question, policy) if heard.is_sent else ()
+    _announce(ctx, case, heard, message_id)
+    return outcome_of(
+        ctx,
+        heard,
+        made,
+        message_id=message_id,
+        policy=policy,
+        token=token,
+        token_ends=token_ends,
+        notice_id=notice_id,
+        answers=heard.reply.answers,
+        promises=promises,
+    )
+
+
+def _promises(
+    ctx: Context, case: CaseFile, said: Said, message_id: str, question: str | None, policy: Policy
+) -> tuple[PromiseFound, ...]:
+    """What was promised to the buyer directly is kept like any promise; only the merchant's own act confirms it."""
+    spoken = Spoken(
+        dispute_id=case.dispute.id,
+        message_id=message_id,
+        text=said.text,
+        question=question,
+        said_at=ctx.received_at,
+        order=order_facts(case.line),
+        refs={"message_id": message_id},
+    )
+    return promises_found(ctx, spoken, untold=untold_promises(case), policy=policy)
+
+
+def _announce(ctx: Context, case: CaseFile, heard: Heard, message_id: str) -> None:
+    if heard.is_sent:
+        ctx.announce("dispute.message_delivered", message_id=message_id, from_side="merchant")
+    if not heard.is_sent or heard.reply.verdict.findings or heard.reply.verdict.direct_to_human:
+        tell_measure(ctx, case, heard, message_id=message_id)
+
+
+def _closed(case: CaseFile) -> Conflict:
+    closed_at = case.dispute.closed_at
+    return Conflict(
+        "dispute_closed",
+        zh="纠纷已结案,消息未送达",
+        en="The dispute is closed; the message was not delivered",
+        closed_at=rfc3339(closed_at) if closed_at else None,
+    )
+
+
+def _record(ctx: Context, kind: str, said: Said, message_id: str, heard: Heard | None = None) -> Entry:
+    findings = [finding_facts(f) for f in heard.reply.verdict.findings] if heard else []
+    return ctx.record(
+        kind,
+        facts={"message": message_id, "kind": said.kind, "received_at": rfc3339(ctx.received_at)},
+        rules=rules_facts(heard.reply) if heard else None,
+        private={
+            "text": said.text or None,
+            "attachment": said.attachment,
+            "client_message_id": said.client_message_id,
+            "findings": findings or None,
+        },
+    )
+
+
+def _insert(
+    ctx: Context,
+    case: CaseFile,
+    said: Said,
+    made: Entry,
+    message_id: str,
+    *,
+    delivery: str,
+    heard: Heard | None = None,
+) -> None:
+    ctx.plan.insert(
+        tables.Message,
+        id=message_id,
+        dispute_id=case.dispute.id,
+        thread_id=case.dispute.id,
+        conversation="dispute",
+        seq=made.seq,
+        sender_side=ctx.actor.side,
+        sender_id=_sender(ctx),
+        kind=said.kind,
+        delivery=delivery,
+        measure=heard.reply.verdict.measure.value if heard else "none",
+        answers=heard.reply.answers if heard else True,
+        attachment=said.attachment,
+        client_message_id=said.client_message_id,
+        received_at=ctx.received_at,
+    )
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def require_may_attach(ctx: Context, dispute_id: str) -> None:
+    """Let a party of a dispute that runs upload files to it; asked before a byte is kept.
+
+    Raises:
+        Absent: not this party's dispute.
+        Forbidden: `seat_inactive`.
+        Conflict: `dispute_closed`.
+    """
+    case = require_seen(ctx, dispute_id)
+    if party_of(ctx) is None:
+        raise Absent("dispute")
+    if party_of(ctx) == "merchant":
+        require_seat(ctx)
+    if case.dispute.state == "closed":
+        raise _closed(case)
+
+
+def keep_attachment(ctx: Context, dispute_id: str, stored: StoredFile) -> StoredFile:
+    """Remember who uploaded a file to which dispute, so that a message or a refusal can show it.
+
+    Nothing is said by it yet: the transcript names the file when a message or an action does.
+
+    Raises:
+        as `require_may_attach`; GuardFailed `attachment_of_other_type`: neither a picture, a sound, a film nor a PDF.
+    """
+    require_may_attach(ctx, dispute_id)
+    if not stored.media_type.startswith(("image/", "audio/", "video/", "application/pdf")):
+        raise GuardFailed(
+            "attachment_of_other_type",
+            zh="不支持的附件类型",
+            en="Not a type of file for a conversation",
+            media_type=stored.media_type,
+        )
+    side = party_of(ctx) or ""
+    ctx.plan.put(
+        tables.Attachment,
+        chats.attachment_id(dispute_id, side, stored.sha256),
+        dispute_id=dispute_id,
+        party=side,
+        sha256=stored.sha256,
+        size_bytes=stored.size,
+        media_type=stored.media_type,
+        uploaded_by=_sender(ctx),
+        uploaded_at=ctx.now,
+    )
+    return stored
+
+
+def attachment_shown(ctx: Context, dispute_id: str, sha256: str) -> tables.Attachment:
+    """A file that this viewer has uploaded, or has been shown in a message or a refusal.
+
+    Raises:
+        Absent: not this viewer's dispute, or no such file for them.
+    """
+    case = require_seen(ctx, dispute_id)
+    side = party_of(ctx)
+    files = [a for a in chats.attachments(ctx.tx.session, dispute_id, sha256) if a.sha256 == sha256]
+    own = [a for a in files if a.party == side]
+    if own:
+        return own[0]
+    if files and (side is None or sha256 in _shown_to(ctx, case, side)):
+        return files[0]
+    raise Absent("attachment")
+
+
+def _shown_to(ctx: Context, case: CaseFile, side: str) -> set[str]:
+    """The fingerprints that the other party has let this one see."""
+    session, dispute = ctx.tx.session, case.dispute
+    shown = chats.attachments_delivered(session, dispute.id, conversation="dispute")
+    if dispute.refusal_seq is not None and side == "buyer":
+        proof = words_of(session, dispute.id, [dispute.refusal_seq]).get(dispute.refusal_seq, {}).get("proof")
+        shown |= set(proof) if isinstance(proof, list) else set()
+    return shown
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def list_messages(ctx: Context, dispute_id: str, *, after_seq: int, limit: int) -> list[Line]:
+    """The conversation of buyer and merchant, oldest first; one more than `limit` if there are more.
+
+    Attempts that were not delivered are for the sender's own side, a supervisor and an auditor.
+
+    Raises:
+        Absent: not this viewer's dispute.
+    """
+    case = require_seen(ctx, dispute_id)
+    side = party_of(ctx)
+    sees_all = ctx.actor.role in (Role.SUPERVISOR, Role.AUDITOR)
+    found = chats.messages_of(
+        ctx.tx.session,
+        case.dispute.id,
+        conversation="dispute",
+        attempts_of=None if sees_all else side or "",
+        after_seq=after_seq,
+        limit=limit + 1,
+    )
+    words = words_of(ctx.tx.session, case.dispute.id, [m.seq for m in found])
+    return [Line(m, _text(words.get(m.seq, {}))) for m in found]
+
+
+def _text(words: Mapping[str, object]) -> str | None:
+    found = words.get("text")
+    return found if isinstance(found, str) else None

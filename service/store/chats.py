@@ -1,0 +1,100 @@
+"""Conversations and the files shown in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlmodel import Session, col, or_, select
+
+from service.store.tables import Attachment, Message
+from service.store.words import words_of
+
+SHOWN_MAX: Final = 2_000  # messages with a file that are looked through
+
+
+def messages_of(
+    session: Session, dispute_id: str, *, conversation: str, attempts_of: str | None, after_seq: int, limit: int
+) -> Sequence[Message]:
+    """Messages of a conversation, oldest first, after a place in the transcript.
+
+    Args:
+        attempts_of: the side whose undelivered attempts are read too; None reads everybody's.
+    """
+    statement = (
+        select(Message)
+        .where(
+            Message.dispute_id == dispute_id,
+            Message.thread_id == dispute_id,
+            Message.conversation == conversation,
+            col(Message.seq) > after_seq,
+        )
+        .order_by(col(Message.seq))
+        .limit(limit)
+    )
+    if attempts_of is not None:
+        statement = statement.where(or_(Message.delivery == "delivered", Message.sender_side == attempts_of))
+    return session.exec(statement).all()
+
+
+def message_by_client_id(
+    session: Session, dispute_id: str, *, sender_id: str, client_message_id: str
+) -> Message | None:
+    """The message that a sender's client has named so before."""
+    return session.exec(
+        select(Message).where(
+            Message.dispute_id == dispute_id,
+            Message.sender_id == sender_id,
+            Message.client_message_id == client_message_id,
+        )
+    ).first()
+
+
+def last_buyer_text(session: Session, dispute_id: str) -> str | None:
+    """What the buyer said last in the conversation with the merchant."""
+    last = session.exec(
+        select(Message)
+        .where(
+            Message.dispute_id == dispute_id,
+            Message.thread_id == dispute_id,
+            Message.sender_side == "buyer",
+            Message.delivery == "delivered",
+            Message.kind == "text",
+        )
+        .order_by(col(Message.seq).desc())
+        .limit(1)
+    ).first()
+    found = words_of(session, dispute_id, [last.seq]).get(last.seq, {}).get("text") if last else None
+    return found if isinstance(found, str) else None
+
+
+def attachment_id(dispute_id: str, party: str, sha256: str) -> str:
+    """The row of a file that a party has uploaded to a dispute."""
+    return f"{dispute_id}:{party}:{sha256}"
+
+
+def attachment(session: Session, dispute_id: str, party: str, sha256: str) -> Attachment | None:
+    """A file that this party has uploaded to the dispute."""
+    return session.get(Attachment, attachment_id(dispute_id, party, sha256))
+
+
+def attachments(session: Session, dispute_id: str, sha256: str) -> list[Attachment]:
+    """A file of the dispute, once for each party that has uploaded it."""
+    found = (attachment(session, dispute_id, party, sha256) for party in ("buyer", "merchant"))
+    return [each for each in found if each is not None]
+
+
+def attachments_delivered(session: Session, dispute_id: str, *, conversation: str) -> set[str]:
+    """The fingerprints of files that delivered messages of a conversation show."""
+    statement = (
+        select(Message.attachment)
+        .where(
+            Message.dispute_id == dispute_id,
+            Message.thread_id == dispute_id,
+            Message.conversation == conversation,
+            Message.delivery == "delivered",
+            col(Message.kind).in_(("image", "voice")),
+        )
+        .limit(SHOWN_MAX)
+    )
+    return {sha256 for sha256 in session.exec(statement) if sha256 is not None}
