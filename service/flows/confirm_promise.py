@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -37,6 +37,7 @@ from service.store.timers import DueTimer
 
 NOTE: Final = "promise_note"  # the merchant's text field, with a correction or a proof
 CONFIRMATIONS_MAX: Final = 20  # choice: more than the promises of two messages
+AHEAD_MAX: Final = timedelta(days=365)  # choice
 MONEY: Final = frozenset({"refund", "partial_refund"})  # what the order line's cap bounds
 _OPEN: Final = frozenset({"extracted", "confirmation_requested"})
 
@@ -59,6 +60,7 @@ class Correction:
     canonical_sha256: str
     due_at: datetime | None = None
     amount_fen: int | None = None
+    currency: str | None = None  # of the amount
     note: str = ""
     confirm_token: str | None = None
 
@@ -166,8 +168,8 @@ def correct(ctx: Context, dispute_id: str, promise_id: str, correction: Correcti
         Absent, Forbidden: as `confirm`.
         Conflict: `arrow_missing`.
         GuardFailed: `hash_mismatch`, `commit_limit_exceeded`, `correction_too_wide` (no promise of ours, or nothing
-            would change), `promise_incomplete`, `promise_already_due`, `amount_over_refundable`, `text_length`,
-            `case_entries_max`.
+            would change), `promise_incomplete`, `promise_already_due`, `promise_too_far`, `currency_mismatch`,
+            `amount_over_refundable`, `text_length`, `case_entries_max`.
     """
     case = require_shops_case(ctx, dispute_id)
     seat = require_may_commit(ctx)
@@ -175,7 +177,9 @@ def correct(ctx: Context, dispute_id: str, promise_id: str, correction: Correcti
     require_transcript_room(case, policy)
     require_length(correction.note, least=0, most=policy.note_chars_max, field_name="note")
     promise = _promise(case, promise_id)
-    meant = _corrected(ctx, case, promise, correction)
+    if correction.due_at is not None and correction.due_at > ctx.now + AHEAD_MAX:
+        raise GuardFailed("promise_too_far", zh="承诺时间过远", en="A promise is kept within a year")
+    meant = _corrected(promise, correction)
     facts = PromiseFacts(
         policy=policy,
         now=ctx.now,
@@ -187,7 +191,7 @@ def correct(ctx: Context, dispute_id: str, promise_id: str, correction: Correcti
     )
     PROMISE.advance(promise.state, "merchant_correct", facts, side="merchant")
     _require_shown(promise, correction)
-    _require_keepable(ctx, case, promise, meant)
+    _require_keepable(ctx, case, promise, meant, correction.currency)
     heard = None
     if correction.note:
         heard = hear_note(
@@ -208,7 +212,7 @@ class _Meant:
     text: Canonical
 
 
-def _corrected(ctx: Context, case: CaseFile, promise: tables.Promise, correction: Correction) -> _Meant:
+def _corrected(promise: tables.Promise, correction: Correction) -> _Meant:
     amount, most = promise.amount_fen, promise.amount_max_fen
     if correction.amount_fen is not None:
         amount, most = correction.amount_fen, None  # a sum of its own, no range
@@ -223,8 +227,14 @@ def _require_shown(promise: tables.Promise, correction: Correction) -> None:
         raise GuardFailed("hash_mismatch", zh="更正的不是当前承诺", en="Not the text that was shown")
 
 
-def _require_keepable(ctx: Context, case: CaseFile, promise: tables.Promise, meant: _Meant) -> None:
+def _require_keepable(
+    ctx: Context, case: CaseFile, promise: tables.Promise, meant: _Meant, currency: str | None
+) -> None:
     """What a confirmed promise must be: dated ahead, and no more money than the line can give back."""
+    if currency not in (None, case.dispute.currency):
+        raise GuardFailed(
+            "currency_mismatch", zh="币种与订单不一致", en="Not the order's currency", currency=case.dispute.currency
+        )
     if meant.due_at is None:
         raise GuardFailed("promise_incomplete", zh="承诺缺少时间", en="A promise needs a date")
     if not ctx.now < meant.due_at:

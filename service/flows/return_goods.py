@@ -66,6 +66,7 @@ class ScanTaken:
     dispute_id: str
     state: str
     applied: bool
+    kept_promises: tuple[str, ...] = ()
 
 
 # --- the buyer ------------------------------------------------------------------------------------------------------
@@ -145,10 +146,10 @@ def take_scan(ctx: Context, scan: Scan) -> ScanTaken:
         ctx.plan.update(tables.ReturnShipment, shipment.id, signed_at=scan.at)
         ctx.plan.change(goods_held_by_merchant=True)
         ctx.announce("return.signed", shipment_id=shipment.id)
-    keep_promises(ctx, case, actions=("pickup",), side="carrier", at=scan.at, proof={"scan": made.seq})
+    kept = keep_promises(ctx, case, actions=("pickup",), side="carrier", at=scan.at, proof={"scan": made.seq})
     if case.dispute.state == "return_in_transit":
         _heard_by_dispute(ctx, case, shipment, state, scan.at)
-    return ScanTaken(case.dispute.id, state, applied=True)
+    return ScanTaken(case.dispute.id, state, applied=True, kept_promises=tuple(kept))
 
 
 def _shipment(ctx: Context, scan: Scan) -> tuple[CaseFile, tables.ReturnShipment]:

@@ -13,7 +13,7 @@ from typing import Final
 from sqlmodel import select
 
 from service.domain.duration import duration_text
-from service.domain.errors import Absent, Conflict, Refusal, WindowClosed
+from service.domain.errors import Absent, Conflict, GuardFailed, Refusal, WindowClosed
 from service.domain.moderation import Channel, Measure
 from service.domain.policy import Policy
 from service.domain.ticket import TICKET, TicketFacts, due_after_extension, due_after_rejection
@@ -44,6 +44,7 @@ from service.store import tables, timers
 from service.store.disputes import CaseFile, load_case
 from service.store.tables import Ticket
 
+AGREED_MAX: Final = timedelta(days=30)  # choice: the hard end of an intervention comes long before
 OPEN: Final = ("issued", "acknowledged")  # its SLA runs
 
 
@@ -78,7 +79,8 @@ def issue_manual_ticket(ctx: Context, dispute_id: str, wanted: TicketWanted) -> 
         Absent: no such dispute, or the inquiry is not one of it.
         Forbidden: `not_your_dispute`.
         Conflict: `dispute_not_intervening`, `ticket_issued_already` for an inquiry that has one.
-        GuardFailed: `text_length`, `ticket_category_unknown`, `ticket_sla_too_short`.
+        GuardFailed: `text_length`, `ticket_category_unknown`, `ticket_sla_too_short`,
+            `ticket_sla_too_long`.
     """
     case = require_agents_case(ctx, dispute_id)
     require_intervening(case)
@@ -87,6 +89,8 @@ def issue_manual_ticket(ctx: Context, dispute_id: str, wanted: TicketWanted) -> 
     require_length(wanted.question, least=1, most=policy.reply_chars_max, field_name="question")
     if wanted.inquiry_id is not None:
         _require_first_of_inquiry(case, wanted.inquiry_id)
+    if wanted.agreed is not None and wanted.agreed > AGREED_MAX:
+        raise GuardFailed("ticket_sla_too_long", zh="约定时限过长", en="Agree on at most thirty days")
     ctx.follow(case.dispute)
     return issue_ticket(
         ctx,

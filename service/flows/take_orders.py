@@ -68,11 +68,15 @@ class OrderTaken:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A parcel to the buyer has left; `purpose`: the order itself, or goods sent again."""
+    """A scan of a parcel to the buyer; `purpose`: the order itself, or goods sent again (`replacement`).
+
+    `on_its_way` False is a scan that says nothing of its having left: failed, lost, returned to the sender.
+    """
 
     order_line_id: str
     purpose: str
     at: datetime
+    on_its_way: bool = True
 
 
 def take_order(ctx: Context, snapshot: OrderSnapshot) -> OrderTaken:
@@ -195,6 +199,8 @@ def take_parcel(ctx: Context, parcel: Parcel) -> list[str]:
     line = people.order_line(ctx.tx.session, parcel.order_line_id, lock=True)
     if line is None:
         raise Absent("order_line")
+    if not parcel.on_its_way:
+        return []
     if parcel.purpose == "order" and (line.shipped_at is None or parcel.at < line.shipped_at):
         ctx.plan.update(tables.OrderLine, line.id, shipped_at=parcel.at)
     if case is None:

@@ -49,13 +49,12 @@ class Relay:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A message to the buyer, as it went out. `again`: it had gone out before, and nothing was sent now."""
+    """A message to the buyer, as it went out."""
 
     message: tables.Message
     text: str
     text_en: str | None
     promise_ids: tuple[str, ...]
-    again: bool = False
 
 
 def tell_buyer(ctx: Context, dispute_id: str, relay: Relay) -> str:
