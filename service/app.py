@@ -17,7 +17,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from uuid_utils.compat import uuid7
 
-from service.api import health, inquiries
+from service.api import buyer, health, inquiries, intervention, merchant, messages, moderation_check, views
 from service.api.auth import ApiKey, Authenticator, TokenVerifier
 from service.api.contract import Contract, seal
 from service.api.issuer import DEMO_HEADERS, DEMO_ISSUER, BuiltInIssuer, demo_router
@@ -37,7 +37,7 @@ from service.store.rulepacks import load_rule_book
 from service.ticker import Ticker
 
 VERSION = "1.0.0"  # of the API
-MODULES = (inquiries,)
+MODULES = (views, buyer, merchant, intervention, messages, inquiries, moderation_check)
 
 
 def clock() -> datetime:

@@ -355,7 +355,9 @@ def _id(given: str | None) -> Id | None:
 )
 async def list_disputes(
     request: Request[Any, Any, Any],
-    state: Annotated[StateName | None, QueryParameter(description="Only disputes in this state")] = None,
+    in_state: Annotated[
+        StateName | None, QueryParameter(name="state", description="Only disputes in this state")
+    ] = None,
     due_before: Annotated[InstantIn | None, QueryParameter(description="A clock of theirs ends before")] = None,
     assignee: Annotated[
         str | None, QueryParameter(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.:-]+$", description="Staff only")
@@ -368,7 +370,7 @@ async def list_disputes(
     next_cursor: list[str | None] = []
 
     def story(ctx: Context) -> list[CaseLine]:
-        return list_cases(ctx, limit=limit, after=after, state=state, due_before=due_before, assignee=assignee)
+        return list_cases(ctx, limit=limit, after=after, state=in_state, due_before=due_before, assignee=assignee)
 
     def shape(ctx: Context, found: list[CaseLine]) -> Shaped:
         more = LISTING.write(found[limit - 1].dispute.id) if len(found) > limit else None
@@ -377,7 +379,7 @@ async def list_disputes(
 
     response = await look(request, story, shape)
     asked = {
-        "state": state,
+        "state": in_state,
         "due_before": None if due_before is None else instant_text(due_before),
         "assignee": assignee,
         "limit": limit,
