@@ -30,7 +30,7 @@ from service.store.writes import Plan
 from tests.world import AGENT, OTHER_OWNER, OWNER, SEAT, World, new_world
 
 ASK = Asked("q-1", QUESTION_TEMPLATES["ship_today"])
-GOOD, INSULT, HELD = "我们今天会给消费者发货。", "你是不是有病", "我们是全网最好的店"
+GOOD, INSULT, HELD = "我们今天会给消费者发货。", "你是不是有病", "自己看详情页"
 
 
 @pytest.fixture
