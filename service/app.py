@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 from litestar import Litestar, Router
@@ -17,27 +16,66 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from uuid_utils.compat import uuid7
 
-from service.api import buyer, health, inquiries, intervention, merchant, messages, moderation_check, views
-from service.api.auth import ApiKey, Authenticator, TokenVerifier
+from service.api import (
+    buyer,
+    health,
+    inquiries,
+    intervention,
+    merchant,
+    messages,
+    moderation_check,
+    promises,
+    relays,
+    returns,
+    systems,
+    tickets,
+    views,
+)
+from service.api.auth import DEMO_ISSUER, ApiKey, Authenticator, TokenVerifier
 from service.api.contract import Contract, seal
-from service.api.issuer import DEMO_HEADERS, DEMO_ISSUER, BuiltInIssuer, demo_router
+from service.api.issuer import DEMO_HEADERS, BuiltInIssuer, demo_router
 from service.api.keyring import HttpJwks, JwksSource, KeyRing
 from service.api.observe import Observed
 from service.api.perform import Runner
 from service.api.terms import public
+from service.flows import (
+    approve,
+    confirm_promise,
+    pay_refund,
+    return_goods,
+    watch_inquiries,
+    watch_tickets,
+)
 from service.flows import lay_out_demo as demo_shops
 from service.flows.context import THE_CLOCK, House, Policies
+from service.flows.pay_refund import pay_due
+from service.flows.watch_windows import Decide
 from service.metrics import Metrics
 from service.settings import Settings
 from service.store import people
 from service.store.engine import Database, Transaction
 from service.store.files import FolderStore
+from service.store.payments import HttpGateway, PaymentGateway, SimulatedGateway
 from service.store.relay_templates import load_relay_templates
 from service.store.rulepacks import load_rule_book
 from service.ticker import Ticker
 
+CLOCKED = (watch_inquiries, watch_tickets, confirm_promise, return_goods, pay_refund, approve)
 VERSION = "1.0.0"  # of the API
-MODULES = (views, buyer, merchant, intervention, messages, inquiries, moderation_check)
+MODULES = (
+    views,
+    buyer,
+    merchant,
+    intervention,
+    messages,
+    inquiries,
+    tickets,
+    promises,
+    relays,
+    returns,
+    moderation_check,
+    systems,
+)
 
 
 def clock() -> datetime:
@@ -123,6 +161,8 @@ def make_parts(settings: Settings, now: Callable[[], datetime]) -> Parts:
     """Everything behind the edge."""
     database = Database(settings.database_url, workers=settings.worker_threads)
     book = load_rule_book(settings.rules_dir)
+    for platform in book.profiles:
+        book.for_platform(platform)  # compiled before the first request
     house = House(
         rules=lambda: book,
         policies=Policies(),
@@ -133,7 +173,15 @@ def make_parts(settings: Settings, now: Callable[[], datetime]) -> Parts:
         demo=settings.demo,
     )
     metrics = Metrics()
-    ticker = Ticker(database, house, now=now, decisions=DECISIONS, pay=lambda: 0, metrics=metrics)
+    gateway = _gateway(settings, now)
+    ticker = Ticker(
+        database,
+        house,
+        now=now,
+        decisions=decisions(),
+        pay=lambda: pay_due(house, database, gateway, now),
+        metrics=metrics,
+    )
     return Parts(settings, database, house, metrics, ticker)
 
 
@@ -150,7 +198,21 @@ def lay_out_demo(app: Litestar) -> None:
     parts.database.run(work)
 
 
-DECISIONS: dict[str, Any] = {}
+def decisions() -> dict[str, Decide]:
+    """Which story decides which timer; reply windows are decided by the sweep itself, all together."""
+    known: dict[str, Decide] = {}
+    for story in CLOCKED:
+        for name, decide in story.DECISIONS.items():
+            assert name not in known, f"{name} has two deciders"
+            known[name] = decide
+    return known
+
+
+def _gateway(settings: Settings, now: Callable[[], datetime]) -> PaymentGateway:
+    """The marketplace's payment gateway, or the simulated one of the embedded default, which survives a restart."""
+    if settings.payment_gateway_url is not None and settings.payment_gateway_secret is not None:
+        return HttpGateway(settings.payment_gateway_url, settings.payment_gateway_secret, clock=now)
+    return SimulatedGateway(settings.files_dir.parent / "simulated-gateway.db")
 
 
 class StoredApiKeys:

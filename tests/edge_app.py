@@ -16,9 +16,9 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from service.api.auth import ApiKey, Authenticator, TokenVerifier, actor
+from service.api.auth import DEMO_ISSUER, ApiKey, Authenticator, TokenVerifier, actor
 from service.api.contract import Contract, seal
-from service.api.issuer import DEMO_HEADERS, DEMO_ISSUER, BuiltInIssuer, demo_router
+from service.api.issuer import DEMO_HEADERS, BuiltInIssuer, demo_router
 from service.api.keyring import JwksSource, KeyRing
 from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
 from service.api.preconditions import etag, if_match, require_if_match

@@ -17,11 +17,11 @@ from joserfc import jwk, jws
 from litestar import Router, get, post
 from litestar.params import JSONBody
 
+from service.api.auth import DEMO_ISSUER
 from service.api.keyring import Clock
 from service.api.terms import public
 from service.domain.staff import Actor, Role
 
-DEMO_ISSUER = "urn:gongduan:demo-issuer"
 DEMO_HEADERS = MappingProxyType({"X-Gongduan-Demo": "true"})  # give to Contract(headers=...)
 TOKEN_SECONDS = 8 * 3_600  # choice: a working day
 FILE_MODE = 0o600
@@ -43,6 +43,9 @@ DEMO_USERS: Mapping[str, Actor] = MappingProxyType(
         "supervisor-2": Actor(Role.SUPERVISOR, "demo-supervisor-2"),
         "auditor": Actor(Role.AUDITOR, "demo-auditor-1"),
         "rules-editor": Actor(Role.RULES_EDITOR, "demo-rules-editor-1"),
+        "marketplace": Actor(
+            Role.SYSTEM, "system:demo-marketplace", scopes=frozenset({"orders", "logistics", "payments", "risk"})
+        ),
     }
 )
 UserName = Literal[
@@ -58,6 +61,7 @@ UserName = Literal[
     "supervisor-2",
     "auditor",
     "rules-editor",
+    "marketplace",
 ]
 
 
@@ -124,6 +128,8 @@ class BuiltInIssuer:
             claims["merchant_id"] = who.merchant_id
         if who.seat_id is not None:
             claims["seat_id"] = who.seat_id
+        if who.scopes:
+            claims["scopes"] = sorted(who.scopes)
         header = {"alg": "Ed25519", "kid": self._kid, "typ": "at+jwt", "demo": True}
         registry = jws.JWSRegistry(algorithms=["Ed25519"], strict_check_header=False)
         signed = jws.serialize_compact(header, msgspec.json.encode(claims), self._key, registry=registry)
