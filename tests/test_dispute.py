@@ -125,6 +125,7 @@ EDGES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         "amount_not_of_kind",
     ),
     ("39", {}, {"amount_fen": 12_899}, "amount_not_of_kind"),
+    ("39", {}, {"amount_fen": 0, "claimed_fen": 0}, "amount_not_of_kind"),
     (
         "39",
         {"ruling_kind": "refund_with_return", "cycle": 1},

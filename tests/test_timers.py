@@ -107,6 +107,16 @@ def test_a_hard_deadline_that_is_a_task_first_keeps_its_later_end() -> None:
     assert not is_deadline("hard_task")
 
 
+def test_a_hard_deadline_that_pays_needs_no_later_end_and_ignores_one() -> None:
+    """T13 as it stands: the platform pays at P15D."""
+    policy = replace(DEFAULT, hard_deadline_pays=True, hard_deadline_final=30 * DAY)
+
+    timers = dispute_timers("intervention_requested", NOON, policy, HOURS)
+
+    assert {timer.name: timer.due_at for timer in timers}["hard_deadline"] == NOON + 15 * DAY
+    assert "hard_task" not in {timer.name for timer in timers}
+
+
 @pytest.mark.parametrize(
     ("state", "trigger", "name", "length"),
     [
@@ -204,7 +214,8 @@ def test_the_alarm_for_the_ruling_rests_while_a_party_is_due() -> None:
     assert rule_alarm_due(started, [(at(23, 9), at(24, 9))], DEFAULT, HOURS) == at(29, 21)
     assert rule_alarm_due(started, [(at(23, 12), at(23, 15)), (at(23, 14), at(23, 18))], DEFAULT, HOURS) == at(29, 15)
     assert rule_alarm_due(started, [(at(23, 12), None)], DEFAULT, HOURS) is None
-    assert rule_alarm_due(started, [(at(29, 12), None)], DEFAULT, HOURS) == at(28, 21)
+    for already_due in ((at(29, 12), None), (at(28, 21), None), (at(28, 21), at(30, 9))):
+        assert rule_alarm_due(started, [already_due], DEFAULT, HOURS) == at(28, 21)
 
 
 PAUSES = st.lists(
