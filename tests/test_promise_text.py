@@ -6,7 +6,8 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import perf_counter
+from time import process_time
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from opencc import OpenCC
 from service.domain import promise_actions, promise_amount, promise_spelling, promise_time, promise_wording
 from service.domain.calendar import SHANGHAI
 from service.domain.canonical import canonical
+from service.domain.promise_spelling import spell
 from service.domain.promise_text import Extracted, OrderFacts, extract, leading, relayable
 
 NOW = datetime(2025, 11, 25, 10, 0, tzinfo=SHANGHAI)  # a Tuesday
@@ -173,7 +175,7 @@ def test_the_labelled_replies_are_read_within_the_goals() -> None:
     late = [row for row, found in kept if not _same_due(row["due_at"], found.due_at)]
     wrong_sum = [row for row, found in kept if row["amount_fen"] != found.amount_fen]
 
-    assert len(rows) >= 200
+    assert len(rows) >= 500
     assert len(misread) <= MUST_NOT_CONFIRM_MISREAD_MAX * len(must_not), misread
     assert len(missed) <= CONFIRMED_MISSED_MAX * len(confirmed), missed
     assert len(late) <= (1 - FIELD_RIGHT_MIN) * len(kept), late
@@ -297,6 +299,26 @@ def test_the_fold_knows_the_traditional_form_of_every_character_of_the_grammar()
 
 
 @pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (module, name)
+        for module in (promise_actions, promise_amount, promise_time, promise_wording)
+        for name, pattern in vars(module).items()
+        if isinstance(pattern, re.Pattern) and pattern.pattern.startswith("(?=[")
+    ],
+)
+def test_a_gated_pattern_finds_what_it_would_find_without_its_gate(module: ModuleType, name: str) -> None:
+    """The gate is only a cheaper way to the same hits."""
+    pattern: re.Pattern[str] = getattr(module, name)
+    open_pattern = re.compile(pattern.pattern[pattern.pattern.index("])(?:") + 2 :], pattern.flags)
+    texts = [str(row["reply"]) + str(row["question"]) for row in labelled()]
+    inner = [text[i:] for text in texts for i in range(0, len(text), 7)]
+
+    for text in (spell(each).text for each in texts + inner):
+        assert [hit.span() for hit in pattern.finditer(text)] == [hit.span() for hit in open_pattern.finditer(text)]
+
+
+@pytest.mark.parametrize(
     "piece",
     [
         "今天",
@@ -323,7 +345,7 @@ def test_a_long_text_costs_time_in_proportion(piece: str) -> None:
     """No pattern backtracks: 10,000 characters of the worst are read within a bound a quadratic one would break."""
     text = (piece * 10_000)[:10_000]
 
-    started = perf_counter()
+    started = process_time()
     extract(text, text, NOW)
 
-    assert perf_counter() - started < 2.0
+    assert process_time() - started < 3.0  # a tenth of it where the machine is quiet; quadratic would be minutes

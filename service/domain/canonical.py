@@ -64,9 +64,10 @@ def due_words(due_at: datetime | None) -> tuple[str, str]:
     if due_at is None:
         return "", ""
     local = due_at.astimezone(SHANGHAI)
+    clock = f"{local.hour:02d}:{local.minute:02d}:{local.second:02d}"  # strftime costs more than all the rest
     return (
-        f"{local.year}年{local.month}月{local.day}日{local:%H:%M:%S}(北京时间)前",
-        f"{local.year:04d}-{local:%m-%d %H:%M:%S} (UTC+08:00)",
+        f"{local.year}年{local.month}月{local.day}日{clock}(北京时间)前",
+        f"{local.year:04d}-{local.month:02d}-{local.day:02d} {clock} (UTC+08:00)",
     )
 
 

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from service.domain.promise_pattern import gated
+
 _DIGIT: Final = {char: i for i, char in enumerate("零一二三四五六七八九")} | {"两": 2, "俩": 2, "仨": 3, "陆": 6}
 _UNIT: Final = {"十": 10, "百": 100, "千": 1000, "k": 1000, "万": 10_000, "w": 10_000}
 AMOUNT_FEN_MAX: Final = 10**12  # choice: ten billion yuan; a larger number is no sum of money
@@ -52,7 +54,7 @@ _SUM: Final = rf"""
     )
 """
 _SPOKEN_RANGE: Final = re.compile(r"^([一二两三四五六七八九])([二两三四五六七八九])([十百千万]?)$")
-MONEY: Final = re.compile(_SUM, re.VERBOSE)
+MONEY: Final = gated("$0123456789r¥一七万三两九二五人俩八六十千四百陆零", _SUM, re.VERBOSE)
 _NO_UNIT: Final = r"(?![0-9.天日个件号点小时分秒年月周工次份套双台条包盒瓶箱只把支本张下单位楼层折倍%kg克斤米厘半h:/-])"
 BARE: Final = re.compile(
     r"(?:退款|退还|退给|退|补偿|补给|补贴|补|赔偿|赔付|赔给|赔|返现|返还|返|红包|差价|运费|邮费|金额|款|打)"
@@ -60,13 +62,14 @@ BARE: Final = re.compile(
     rf"(?P<number>{_ARABIC}|[零一二两三四五六七八九]{{0,3}}[十百千万][零一二两三四五六七八九十百千万]{{0,8}})"
     rf"(?:(?:-|~|到|至)(?P<upper>{_ARABIC}))?(?P<scale>[wk万千百])?{_NO_UNIT}"
 )
-SIGNED: Final = re.compile(
+SIGNED: Final = gated(
+    "0123456789r¥一七万三两九二五人俩八六十千四百陆零",
     rf"(?:¥|rmb|人民币)(?P<number>{_ARABIC})(?:(?:-|~|到|至)¥?(?P<upper>{_ARABIC}))?(?P<scale>[wk万千百])?"
-    rf"|(?P<said>{_ARABIC}|{_HAN})(?=的?(?:无门槛)?(?:现金)?(?:红包|优惠券|代金券|抵用券|券|补偿金?|赔偿金?|差价))"
+    rf"|(?P<said>{_ARABIC}|{_HAN})(?=的?(?:无门槛)?(?:现金)?(?:红包|优惠券|代金券|抵用券|券|补偿金?|赔偿金?|差价))",
 )
 SHARE: Final = re.compile(
     r"(?P<percent>[0-9]{1,3}(?:\.[0-9]{1,2})?)%|百分之(?P<han>[一二两三四五六七八九十百零]{1,4}|[0-9]{1,3})"
-    r"|(?P<tenths>[一二两三四五六七八九])成(?!功|本|交|立|为|品|套)|(?P<half>一半|半价|半数)"
+    r"|(?<=[退补赔返偿款])(?P<tenths>[一二两三四五六七八九])成(?!功|本|交|立|为|品|套)|(?P<half>一半|半价|半数)"
 )
 EACH: Final = re.compile(
     r"(?:每|一)(?:件|个|条|双|套|份|台|只|盒|包|瓶|单品)(?:给您|给你|给客户|为您|帮您|都|各|再)?(?:退款|退|补偿"

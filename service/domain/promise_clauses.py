@@ -15,14 +15,17 @@ from service.domain.promise_amount import Share, Sum, find_shares, find_sums
 from service.domain.promise_time import Deadline, find_deadlines
 
 _SEPARATOR: Final = re.compile(
-    "[。!?;…\n]+|\\.(?![0-9])|[,\uff0c、 :()\\[\\]{}<>【】“”\"'‘’「」『』|~\u2600-\u27bf\U0001f000-\U0001faff]+|-{2,}"
+    "([。!?;…\n]+|\\.(?![0-9]))|[,、 :()\\[\\]{}<>【】“”\"'‘’「」『』|~\u2600-\u27bf\U0001f000-\U0001faff]+|-{2,}"
 )
-_SENTENCE_END: Final = frozenset("。!?;…\n.")
 _ANSWER_CHARS_MAX: Final = 24  # choice: a longer clause is no bare yes
+_AFTERWARDS: Final = re.compile(r"(?:了|款|货)?(?:之后|以后|后(?!天|续|台|面))")
+_NUMBER: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,2})?")
+_MARKS: Final = re.compile(r"[\W_\x00]")
+_BARE_ACT_CHARS_MAX: Final = 2  # choice: 退款吧, 补发哦
 _BLANK: Final = "\x00"
 _MONEY_ACTIONS: Final = frozenset(("refund", "compensate"))
 _LATE_NO: Final = re.compile(r"不行|不可以|做不到|没办法|办不到|来不及|不现实|有困难|不太可能|不可能")
-_AFTER_AMOUNT: Final = re.compile(r"[^,\uff0c。!?;\n]{0,4}$")
+_AFTER_AMOUNT: Final = re.compile(r"[^,。!?;\n]{0,4}$")
 
 
 @dataclass(slots=True)
@@ -68,6 +71,14 @@ class Reading:
     shares: list[Share]
     acts: list[Act]
     statements: list[Statement] = field(default_factory=list)
+    _present: dict[int, bool] = field(default_factory=dict)
+
+    def find(self, pattern: re.Pattern[str], a: int, b: int) -> re.Match[str] | None:
+        """The first hit in [a, b); a pattern that the whole text does not hold is looked for only once."""
+        present = self._present.get(id(pattern))
+        if present is None:
+            present = self._present[id(pattern)] = pattern.search(self.text) is not None
+        return pattern.search(self.text, a, b) if present else None
 
 
 @dataclass(slots=True)
@@ -131,22 +142,24 @@ def _unquoted(hit: re.Match[str]) -> str:
 
 def _clauses(text: str, reading: Reading) -> list[_Clause]:
     """Clauses between separators; a separator inside a time or a sum parts nothing."""
-    kept = sorted([(d.start, d.end) for d in reading.deadlines] + [(s.start, s.end) for s in reading.sums])
-    at = 0
+    inside: set[int] = set()
+    for deadline in reading.deadlines:
+        inside.update(range(deadline.start + 1, deadline.end))
+    for amount in reading.sums:
+        inside.update(range(amount.start + 1, amount.end))
     clauses: list[_Clause] = []
     start = sentence = 0
     for hit in _SEPARATOR.finditer(text):
-        while at < len(kept) and kept[at][1] <= hit.start():
-            at += 1
-        if any(a < hit.start() and hit.end() < b for a, b in kept[at : at + 2]):
+        at, after = hit.span()
+        if at in inside and after - 1 in inside:
             continue
-        ends = any(char in _SENTENCE_END for char in hit.group())
-        if hit.start() > start:
-            clauses.append(_Clause(start, hit.start(), sentence, "?" in hit.group()))
-        elif clauses and "?" in hit.group():
+        asked = hit.lastindex is not None and "?" in hit.group()
+        if at > start:
+            clauses.append(_Clause(start, at, sentence, asked))
+        elif clauses and asked:
             clauses[-1].asked = True
-        start = hit.end()
-        sentence += ends
+        start = after
+        sentence += hit.lastindex or 0
     if start < len(text):
         clauses.append(_Clause(start, len(text), sentence, False))
     return clauses
@@ -154,21 +167,29 @@ def _clauses(text: str, reading: Reading) -> list[_Clause]:
 
 def _read_clause(clause: _Clause, reading: Reading, said_at: datetime, saying_sentence: int) -> int:
     """Append the statements of a clause; returns the sentence that somebody else is being quoted in, or -1."""
-    text, a, b = reading.text, clause.start, clause.end
-    said = words.SAYING.search(text, a, b)
-    demanded = words.DEMANDING.search(text, a, b)
-    own = words.OWN_VOICE.search(text, a, b) is not None
+    a, b = clause.start, clause.end
+    said = reading.find(words.SAYING, a, b)
+    demanded = reading.find(words.DEMANDING, a, b)
+    voice_from = a
+    if demanded is not None:
+        wished = words.THEMSELVES.match(reading.text, demanded.end(), b)
+        voice_from = wished.end() if wished else demanded.end()
+    own = reading.find(words.OWN_VOICE, voice_from, b) is not None
     if said is not None:
         saying_sentence = clause.sentence
     elif saying_sentence == clause.sentence and own:
         saying_sentence = -1
     foreign = said.start() if said else a if saying_sentence == clause.sentence else None
     acts = _within(reading.acts, a, b)
-    buyer = words.BUYER_DOES.search(text, a, b)
+    buyer = reading.find(words.BUYER_DOES, a, b)
     if buyer is not None:
         acts = [act for act in acts if not (buyer.start() <= act.start < buyer.end())]
     if not acts:
         statement = _bare_clause(clause, reading)
+        if statement.kind in ("other", "generic", "deferring", "bare"):
+            duty = words.BUYER_FIRST.search(reading.text, a, b)
+            statement.backward = duty is not None
+            buyer = buyer or duty or words.BUYER_SUBJECT.match(reading.text, a, b)
         if buyer is not None and statement.kind in ("other", "generic", "deferring", "bare"):
             statement.kind = "buyer"
         if foreign is not None and statement.kind not in ("asking", "proposal"):
@@ -197,15 +218,18 @@ def _bare_clause(clause: _Clause, reading: Reading) -> Statement:
     statement.deadline = deadlines[-1] if deadlines else None
     statement.amount = sums[-1] if sums else None
     statement.share = shares[-1].hundredths if shares and not sums else None
-    statement.latest = words.LATEST.search(text, a, b) is not None
-    statement.correcting = words.CORRECTING.search(text, a, b) is not None
+    statement.latest = reading.find(words.LATEST, a, b) is not None
+    statement.correcting = reading.find(words.CORRECTING, a, b) is not None
     spans = (
         [(d.start, d.end) for d in deadlines] + [(s.start, s.end) for s in sums] + [(s.start, s.end) for s in shares]
     )
     core = _without(text, a, b, spans).replace(_BLANK, "").strip()
     mark = text[a : b + 1] if clause.asked else text[a:b]
-    if clause.asked or words.ASKING.search(text, a, b):
+    if clause.asked or reading.find(words.ASKING, a, b):
         statement.kind = "proposal" if words.PROPOSAL.search(mark) else "asking"
+        return statement
+    if not spans and _NUMBER.fullmatch(core) and core != "1":  # 15, to the question how much
+        statement.kind, statement.amount = "bare", find_sums(f"{core}元")[0]
         return statement
     _judge_core(statement, core, bool(spans), text[a:b])
     return statement
@@ -244,7 +268,7 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, whole: str) -
         statement.kind = "bare" if has_fields else "hedge"
     elif has_fields and words.FILLER.fullmatch(_only_field_words(core)):
         statement.kind = "bare"
-    elif words.GENERIC.search(core) and not words.REFUSAL.search(core):
+    elif words.GENERIC.search(core) and "去" not in core and not words.REFUSAL.search(core):
         statement.kind = "generic"
     elif words.DEFERRING.search(core):
         statement.kind = "deferring"
@@ -280,9 +304,11 @@ def _segments(clause: _Clause, acts: list[Act], reading: Reading, said_at: datet
         statement = Statement(start, end, clause.sentence, "act", action=act.action, verb=text[act.start : act_end])
         _fill(statement, act, act_end, reading, said_at)
         statement.tone = _tone(statement, act, act_end, reading, clause, said_at)
+        if index and _AFTERWARDS.match(text, start):  # 补差价5元后发货: the first is what the second waits for
+            statements[-1].tone, statement.tone = "none", "conditional"
         joined = words.TOGETHER.search(text[start : act.start]) is not None
-        if index and (joined or words.CHOICE.search(text, start, act.start)):
-            _join(statements[-1], statement, choice=words.CHOICE.search(text, start, act.start) is not None)
+        if index and (joined or reading.find(words.CHOICE, start, act.start)):
+            _join(statements[-1], statement, choice=reading.find(words.CHOICE, start, act.start) is not None)
         statements.append(statement)
         start = end
     return statements
@@ -316,10 +342,10 @@ def _segment_end(reading: Reading, act_end: int, following: int) -> int:
 
 def _fill(statement: Statement, act: Act, act_end: int, reading: Reading, said_at: datetime) -> None:
     """Give an action its time and its sum."""
-    text, a, b = reading.text, statement.start, statement.end
+    a, b = statement.start, statement.end
     deadlines = [found for found in _within(reading.deadlines, a, b) if not found.past]
-    statement.latest = words.LATEST.search(text, a, b) is not None
-    statement.correcting = words.CORRECTING.search(text, a, b) is not None
+    statement.latest = reading.find(words.LATEST, a, b) is not None
+    statement.correcting = reading.find(words.CORRECTING, a, b) is not None
     if deadlines:
         before = [found for found in deadlines if found.end <= act_end]
         statement.deadline = before[-1] if before else deadlines[0]
@@ -333,53 +359,89 @@ def _fill(statement: Statement, act: Act, act_end: int, reading: Reading, said_a
     statement.amount = after[0] if after else sums[-1] if sums else None
     shares = _within(reading.shares, a, b)
     statement.share = shares[-1].hundredths if shares and statement.amount is None else None
-    statement.full = FULL.search(text, a, b) is not None
-    statement.partial = PARTIAL.search(text, a, b) is not None
+    statement.full = reading.find(FULL, a, b) is not None
+    statement.partial = reading.find(PARTIAL, a, b) is not None
 
 
 def _tone(statement: Statement, act: Act, act_end: int, reading: Reading, clause: _Clause, said_at: datetime) -> str:
     text, a = reading.text, statement.start
-    if clause.asked or words.ASKING.search(text, clause.start, clause.end):
+    if clause.asked or reading.find(words.ASKING, clause.start, clause.end):
         statement.open_asking = words.OPEN_ASKING.search(text, clause.start, clause.end) is not None
         return "none"
-    doer = words.OTHER_DOER.search(text, a, act_end) if act.action != "pickup" else None
-    if doer is not None or _is_fact(statement, act, act_end, reading, said_at) or _is_policy(text, clause):
+    doer = reading.find(words.OTHER_DOER, a, act_end) if act.action != "pickup" else None
+    if doer is not None or _is_fact(statement, act, act_end, reading, said_at) or _is_policy(reading, clause):
         return "none"
-    if words.DOUBLE_NO.search(text, a, act.end):
+    if reading.find(words.DOUBLE_NO, a, act.end):
         return "hedged"
-    condition = words.CONDITION.search(text, clause.start, clause.end)
-    refused = _is_refused(statement, act, act_end, text)
+    condition = reading.find(words.CONDITION, clause.start, clause.end)
+    refused = _is_refused(statement, act, act_end, reading)
     if refused and (condition is None or condition.start() > act.start):
         return "refused"
     if condition is not None:
-        statement.event = words.EVENT.search(text, clause.start, clause.end) is not None
+        statement.event = reading.find(words.EVENT, clause.start, clause.end) is not None
         return "conditional"
-    return "hedged" if _is_hedged(statement, act, text, clause) else "unconditional"
+    if _is_then(statement, act, clause, reading):
+        return "conditional"
+    if _is_hedged(statement, act, reading, clause) or not _is_plain(statement, reading):
+        return "hedged"
+    if act.action == "reply_later" and statement.deadline is None:
+        return "hedged"  # choice: an answer some time later is no promise
+    return "unconditional" if _commits(statement, act, act_end, reading) else "none"
+
+
+def _is_then(statement: Statement, act: Act, clause: _Clause, reading: Reading) -> bool:
+    """Whether 就 makes the action the consequence of what stands before it: 货没问题就退款."""
+    then = reading.text.find("就", statement.start, act.end)
+    if then < 0:
+        return False
+    deadlines = _within(reading.deadlines, clause.start, then)
+    before = _without(reading.text, clause.start, then, [(found.start, found.end) for found in deadlines])
+    return words.BEFORE_THEN.fullmatch(before) is None
+
+
+def _is_plain(statement: Statement, reading: Reading) -> bool:
+    """Whether nothing stands in the clause that the grammar does not know: the unknown is not confirmed."""
+    a, b = statement.start, statement.end
+    spans = [(found.start, found.end) for found in _within(reading.deadlines, a, b)]
+    spans += [(found.start, found.end) for found in _within(reading.sums, a, b)]
+    spans += [(found.start, found.end) for found in _within(reading.shares, a, b)]
+    spans += [(max(a, found.start), found.end) for found in _within(reading.acts, a, b)]
+    left = _MARKS.sub("", words.PLAIN.sub("", _without(reading.text, a, b, spans)))
+    return not left or (len(left) == 1 and words.RISKY.search(left) is None)
+
+
+def _commits(statement: Statement, act: Act, act_end: int, reading: Reading) -> bool:
+    """Whether the words say that it will be done, not just what it is called."""
+    if statement.deadline is not None or statement.amount is not None or statement.share is not None:
+        return True
+    a, b = statement.start, statement.end
+    beside = (act.start - a) + (b - act_end)
+    return beside <= _BARE_ACT_CHARS_MAX or words.COMMITTING.search(reading.text, a, b) is not None
 
 
 _POLICY: Final = re.compile(r"(?:支持|享受|享有|参加|参与).{0,8}(?:无理由|运费险|保价|质保|包退|包换)|无理由退")
 
 
-def _is_policy(text: str, clause: _Clause) -> bool:
+def _is_policy(reading: Reading, clause: _Clause) -> bool:
     """支持七天无理由退货 tells the shop's terms, not what will be done here."""
-    return _POLICY.search(text, clause.start, clause.end) is not None
+    return reading.find(_POLICY, clause.start, clause.end) is not None
 
 
-def _is_refused(statement: Statement, act: Act, act_end: int, text: str) -> bool:
-    if words.REFUSAL.search(text, statement.start, act.end):
+def _is_refused(statement: Statement, act: Act, act_end: int, reading: Reading) -> bool:
+    if reading.find(words.REFUSAL, statement.start, act.end):
         return True
-    if words.UNABLE_TAIL.match(text, act_end):
+    if words.UNABLE_TAIL.match(reading.text, act_end):
         return True
-    return _LATE_NO.search(text, act_end, statement.end) is not None
+    return reading.find(_LATE_NO, act_end, statement.end) is not None
 
 
-def _is_hedged(statement: Statement, act: Act, text: str, clause: _Clause) -> bool:
-    deadline, amount = statement.deadline, statement.amount
+def _is_hedged(statement: Statement, act: Act, reading: Reading, clause: _Clause) -> bool:
+    text, deadline, amount = reading.text, statement.deadline, statement.amount
     if (deadline is not None and deadline.soft) or (amount is not None and amount.vague):
         return True
-    if words.LOOKING_INTO.search(text, statement.start, act.start):
+    if reading.find(words.LOOKING_INTO, statement.start, act.start):
         return True
-    hedge = words.HEDGE.search(text, statement.start, statement.end)
+    hedge = reading.find(words.HEDGE, statement.start, statement.end)
     if hedge is not None and not (statement.latest and hedge.group() in ("最快", "最早")):
         return True
     if words.SOFT_END.search(text, clause.start, clause.end) and statement.end == clause.end:
@@ -396,6 +458,10 @@ def _is_fact(statement: Statement, act: Act, act_end: int, reading: Reading, sai
     timed = statement.deadline is not None
     if words.UNDONE.search(text, a, act.start):
         return True
+    if not timed and words.HAPPENED_TO.match(text[act_end : statement.end]):
+        return True
+    if not timed and text.startswith("的", act_end) and words.PLACED.search(text, a, act.start):
+        return True
     for hit in words.FACT_BEFORE.finditer(text, a, act_end):
         if any(
             d.start < hit.end() and hit.start() < d.end and not d.past for d in _within(reading.deadlines, a, act_end)
@@ -404,4 +470,4 @@ def _is_fact(statement: Statement, act: Act, act_end: int, reading: Reading, sai
         return not (timed and words.ARRANGED.search(text, a, act_end))
     if words.FACT_AFTER.match(text, act_end) and not later:
         return words.FUTURE.search(text, a, act.start) is None
-    return words.ONGOING.search(text, a, act.start) is not None and not timed
+    return reading.find(words.ONGOING, a, act.start) is not None and not timed

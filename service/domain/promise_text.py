@@ -14,10 +14,12 @@ from service.domain.canonical import Canonical, canonical
 from service.domain.promise_amount import Sum
 from service.domain.promise_clauses import Reading, Statement, read
 from service.domain.promise_spelling import Spelled, spell
+from service.domain.promise_wording import TURNING
 
 WORDINGS: Final = ("unconditional", "conditional", "hedged", "refused")  # the order in which one leads (section 1)
 _LOOK_BACK_MAX: Final = 20  # choice: how many earlier promises of a text a new one is compared with
 _REFUNDS: Final = frozenset(("refund", "partial_refund"))
+_GOODS_BACK: Final = frozenset(("refund", "partial_refund", "exchange", "resend", "compensate"))
 _SENDING: Final = frozenset(("ship", "resend", "exchange"))
 
 
@@ -378,6 +380,10 @@ class _Resolver:
     def _on_buyer(self, statement: Statement, index: int) -> None:
         self.event_sentence = statement.sentence
         self.condition_sentence = statement.sentence
+        if statement.backward:
+            for draft in self._since(statement.sentence):
+                if draft.wording == "unconditional" and draft.action in _GOODS_BACK:
+                    draft.wording = "conditional"
 
     def _on_proposal(self, statement: Statement, index: int) -> None:
         """退您20元,您看可以吗: an offer that waits for an answer."""
@@ -431,6 +437,9 @@ class _Resolver:
         """A strong yes, or a weak one that nothing takes back: 好的,收到 and 好的,我问问 promise nothing."""
         if "deferring" in kinds or ("no" in kinds and statement.deadline is None):
             return False
+        others = (other for other in self.reading.statements if other.kind == "other")
+        if any(TURNING.search(self.reading.text, other.start, other.end) for other in others):
+            return False
         return statement.strong or not kinds & {"heard", "other", "buyer"}
 
     def _bare_answer(self, statement: Statement, kinds: set[str]) -> list[_Draft]:
@@ -443,7 +452,7 @@ class _Resolver:
     def _answer(self, statement: Statement, wording: str, *, elliptic: bool = False) -> list[_Draft]:
         asks = [ask for ask in self.asks if ask.concrete or elliptic]
         if elliptic and statement.amount is not None:
-            asks = [ask for ask in asks if ask.action in (*_REFUNDS, "compensate")] or asks
+            asks = [ask for ask in asks if ask.action in (*_REFUNDS, "compensate")]
         drafts = []
         for ask in asks:
             draft = _Draft(wording, ask.action, statement.start, statement.end, statement.sentence, from_question=True)
@@ -507,7 +516,7 @@ def _finish(draft: _Draft, spelled: Spelled, order: OrderFacts | None) -> Extrac
     return Extracted(draft.wording, action, low, high, due_at, start, end, said)
 
 
-_EDGE: Final = " ,。!?;、\n\x00~…\uff0c"
+_EDGE: Final = " ,。!?;、\n\x00~…"
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:

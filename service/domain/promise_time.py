@@ -13,6 +13,7 @@ import chinese_calendar
 
 from service.domain.calendar import SHANGHAI
 from service.domain.promise_amount import chinese_number
+from service.domain.promise_pattern import gated
 
 _DATE_PAST_DAYS_MAX: Final = 31  # choice: a date longer past than that means next year's
 DAYS_MAX: Final = 400  # choice: a promise further off than a year is no deadline
@@ -30,8 +31,9 @@ _PART_ENDS: Final = (
     ("下班", 18),
 )
 _PART_END: Final = {word: hour for words, hour in _PART_ENDS for word in words.split("|")}
+_AFTER_DAY: Final = "(?<=[今明天日号一二三四五六末])"  # 早 and 晚 alone are no times: 早拍早发货
 _PART: Final = "|".join(
-    {"早": "(?<![最尽趁及])早(?![就已些点日])", "晚": "(?<![最稍很较])晚(?![点些安会于了])"}.get(word, word)
+    {"早": f"{_AFTER_DAY}早(?![就已些点日])", "晚": f"{_AFTER_DAY}晚(?![点些安会于了])"}.get(word, word)
     for word in sorted(_PART_END, key=len, reverse=True)
 )
 _NUM: Final = r"[0-9]{1,3}|[零一二两三四五六七八九十廿]{1,4}|半"
@@ -99,7 +101,12 @@ _CLOCK: Final = rf"""
     (?!多|五十|折)
     (?:{_DASH}(?P<hour_to>{_SMALL})(?:(?:点钟?|时)(?P<half_to>半)?|:(?P<colon_to>[0-5][0-9])))?
 """
-TOKEN: Final = re.compile(rf"(?P<date>{_DATE})|(?P<span>{_SPAN})|(?P<clock>{_CLOCK})|(?P<part>{_PART})", re.VERBOSE)
+TOKEN: Final = gated(
+    "0123456789一七三上下两中九二五享今保傍元八六凌前十午半即双后周四国圣夜大已年廿当支早明星昨"
+    "晌晚月本次正深清用的礼第等花质超过这都隔零",
+    rf"(?P<date>{_DATE})|(?P<span>{_SPAN})|(?P<clock>{_CLOCK})|(?P<part>{_PART})",
+    re.VERBOSE,
+)
 _TAIL: Final = re.compile(
     r"(?:的时候|当天|之前|以前|前(?!台|天|几|面|往|期)|之内|以内|内(?!部|容)|为止|之后|以后|后(?!天|台|面|续|期"
     r"|再|补))"
@@ -228,7 +235,7 @@ def _valid(year: int, month: int, day: int) -> date | None:
 
 
 def _nearest(today: date, month: int, day: int) -> date | None:
-    """The month and day as meant: the next one, unless it was less than a month ago; 1.5 said in December is to come."""
+    """The next such day, unless it was less than a month ago: 1.5 said in December is to come."""
     for year in (today.year - 1, today.year, today.year + 1):
         found = _valid(year, month, day)
         if found is not None and found >= today - timedelta(days=_DATE_PAST_DAYS_MAX):
