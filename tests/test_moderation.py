@@ -151,6 +151,30 @@ def test_innocent_words_are_left_alone(rules: CompiledRules, text: str) -> None:
     assert judged(text, rules).findings == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("qingnijiawoweixinliaoba", "diversion"),
+        ("给个hong包,晒图好评", "review_manipulation"),
+        ("加一下我微辛", "diversion"),
+        ("你脑子进睡了吧", "abuse"),
+        ("滚,别来了", "abuse"),
+        ("1🌟3🌟8🌟1🌟2🌟3🌟4🌟5🌟6🌟7🌟8", "contact_info"),
+        ("a*b*c*1*2*3*@*1*6*3*.*c*o*m", "contact_info"),
+        ("点 w.w.w.abcshop.com 下单", "diversion"),
+    ],
+)
+def test_typed_heard_lonely_and_spaced_words_are_found(rules: CompiledRules, text: str, category: str) -> None:
+    """Pinyin without blanks, homophones beside neighbours, a clause of one word, shapes under noise (D3)."""
+    assert category in judged(text, rules).categories
+
+
+@pytest.mark.parametrize("text", ["滚动条在右边", "women shanghai gun", "您家维修师傅到了吗", "13:00-15:30 送 160 件"])
+def test_sounds_and_runs_of_letters_need_their_neighbours(rules: CompiledRules, text: str) -> None:
+    """English words and homophones of two characters accuse nobody."""
+    assert judged(text, rules).findings == ()
+
+
 def test_a_negation_in_another_clause_excuses_nothing(rules: CompiledRules) -> None:
     """不能便宜。加我微信: the negation belongs to another sentence."""
     assert "diversion" in judged("这里不能便宜。加我微信", rules).categories

@@ -63,6 +63,7 @@ def test_the_fingerprint_changes_with_any_byte(draft: Path) -> None:
         ("scene: angry_buyer", "scene: nowhere", "nowhere"),
         ("any: [买不起别买", "any: [$nowhere, 买不起别买", "nowhere"),
         ("any: [买不起别买", "any: ['@nowhere', 买不起别买", "nowhere"),
+        ("any: [买不起别买", "any: [薇❤, 买不起别买", "薇❤"),
         ("pack: sarcasm", "pack: sarcasm\npack: sarcasm", "twice"),
         ("pack: sarcasm", "pack: [sarcasm", "YAML"),
         ("version: 1", "version: one", "one"),

@@ -54,6 +54,7 @@ class SyllableTable(dict[int, str | int]):
 
         super().__init__()
         self._readings = PINYIN_DICT
+        self.rows: dict[str, frozenset[tuple[str, ...]]] = {}  # words already sounded out, for the next marketplace
 
     def __missing__(self, code_point: int) -> str | int:
         readings = self._readings.get(code_point)
@@ -79,6 +80,12 @@ def sounds(plain: str, syllables: SyllableTable) -> frozenset[tuple[str, ...]]:
 
     Letters and digits in a word stand for themselves. A word without any Chinese character has no sound of its own.
     """
+    if plain not in syllables.rows:
+        syllables.rows[plain] = _sounded(plain, syllables)
+    return syllables.rows[plain]
+
+
+def _sounded(plain: str, syllables: SyllableTable) -> frozenset[tuple[str, ...]]:
     if not any(syllables.has_reading(character) for character in plain):
         return frozenset()
     by_character = tuple(plain_sound(character, syllables) for character in plain)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import islice
 from operator import attrgetter
 
 from service.domain.lexicon import CompiledRule, CompiledRules, NearSlots
@@ -11,6 +12,7 @@ from service.domain.reading import Occurrence, Reading
 from service.domain.rule_language import Channel, Rule
 
 SPANS_PER_RULE_MAX = 16  # choice: more of the same tells the merchant nothing new
+SPANS_LOOKED_AT_MAX = 128  # choice: before the longest of overlapping ones are chosen
 NEGATION_CHARS_MAX = 6  # the longest negations have five characters
 AFTER_WINDOW_EXTRA = 6  # a warning may follow a little further off than a negation precedes
 
@@ -26,13 +28,15 @@ def broken_rules(
     triggers = reading.present & rules.triggers
     while triggers:
         lowest = triggers & -triggers
-        candidates.update(rules.rules_of_slot[lowest.bit_length() - 1])
+        for number, need in rules.starts[lowest.bit_length() - 1]:
+            if need & reading.present == need:
+                candidates.add(number)
         triggers ^= lowest
     for number in sorted(candidates):
         compiled = rules.rules[number]
         if not _applies(compiled.rule, channel=channel, question=question, facts=facts):
             continue
-        spans = set(_spans(compiled, reading, rules))
+        spans = set(islice(_spans(compiled, reading, rules), SPANS_LOOKED_AT_MAX))
         if number in whole and reading.came_from and not _is_excused_anywhere(compiled, reading):
             spans.add((reading.came_from[0], reading.came_from[-1] + 1))
         for span in _longest(spans)[:SPANS_PER_RULE_MAX]:

@@ -13,9 +13,9 @@ from service.domain.normalise import FoldTable
 from service.domain.rule_language import Disguise, Disguises, Ladder, Near, Profile, Rule, Scene
 from service.domain.shapes_of_contact import Shape
 
-# Words of two characters collide by their sound: 史上/失伤, 包过/包裹 (moderation.md section 3.2); beside its neighbours
-# in a `near` a two-character word may be heard when one character is kept. Typed in letters a word needs two syllables
-# of its own, or one beside its neighbours.
+# Words of two characters collide by their sound: 史上/失伤, 包过/包裹 (moderation.md section 3.2); beside its
+# neighbours in a `near` a two-character word may be heard when one character is kept. Typed in letters a word needs
+# two syllables of its own, or one beside its neighbours.
 HOMOPHONE_SYLLABLES_MIN = 3
 HOMOPHONE_SYLLABLES_MIN_GROUPED = 2
 TYPED_SYLLABLES_MIN = 2
@@ -93,7 +93,7 @@ class CompiledRules:
     syllables: SyllableTable
     whole: Mapping[str, tuple[int, ...]]  # folded message to the rules that mean exactly it
     triggers: int  # bits of the slots that can start a rule
-    rules_of_slot: Mapping[int, tuple[int, ...]]
+    starts: Mapping[int, tuple[tuple[int, int], ...]]  # slot to rules, each with the bits it needs
     noisy_slots: frozenset[int]
     repeated_slots: int
     stand_in_slots: int
@@ -173,7 +173,7 @@ def compile_rules(
     in_force = [rule for rule in rules if _is_in_force(rule, profile)]
     compiled = tuple(_compile_rule(rule, slots, common) for rule in in_force)
     automaton, shape_slots = _spelling_automaton(slots, disguises, fold)
-    triggers, rules_of_slot = _triggers(compiled)
+    triggers, starts = _triggers(compiled)
     return CompiledRules(
         platform=profile.name,
         pack_id=pack[0],
@@ -192,7 +192,7 @@ def compile_rules(
         syllables=syllables,
         whole=_whole(compiled, slots.lists, fold),
         triggers=triggers,
-        rules_of_slot=rules_of_slot,
+        starts=starts,
         noisy_slots=frozenset(slots.with_disguise(Disguise.NOISE)),
         repeated_slots=_bits(slots.with_disguise(Disguise.REPEAT)),
         stand_in_slots=_bits(slots.with_disguise(Disguise.STAND_IN)),
@@ -236,15 +236,19 @@ def _compile_near(near: Near, disguises: frozenset[Disguise], slots: _Slots) -> 
     return NearSlots(found, _bits(found), near.window, near.ordered, near.across)
 
 
-def _triggers(compiled: tuple[CompiledRule, ...]) -> tuple[int, dict[int, tuple[int, ...]]]:
-    """The slots whose presence makes a rule worth evaluating: any word, or the last group of a near."""
-    rules_of_slot: dict[int, list[int]] = {}
+def _triggers(compiled: tuple[CompiledRule, ...]) -> tuple[int, dict[int, tuple[tuple[int, int], ...]]]:
+    """The slots whose presence can start a rule, each with the rules and the bits that must all be present.
+
+    A `near` starts with its last group: authors put the commonest words (加, 我, 去) first.
+    """
+    started: dict[int, list[tuple[int, int]]] = {}
     for number, each in enumerate(compiled):
-        starting = {near.slots[-1] for near in each.nears}
-        starting |= {slot for slot in (each.any_slot, each.alone_slot, each.cue_slot) if slot is not None}
-        for slot in starting:
-            rules_of_slot.setdefault(slot, []).append(number)
-    return _bits(rules_of_slot), {slot: tuple(numbers) for slot, numbers in rules_of_slot.items()}
+        for slot in (each.any_slot, each.alone_slot, each.cue_slot):
+            if slot is not None:
+                started.setdefault(slot, []).append((number, 1 << slot))
+        for near in each.nears:
+            started.setdefault(near.slots[-1], []).append((number, near.need))
+    return _bits(started), {slot: tuple(starts) for slot, starts in started.items()}
 
 
 def _spelling_automaton(

@@ -57,7 +57,8 @@ class Reading:
         self._sounds = self._hear()
         self._looks = self._look()
         self._other_views = [*self._stand_in_view(), *self._unrepeated_view()]
-        self._occurrences: dict[int, list[Occurrence]] | None = None
+        self._places: dict[int, set[tuple[int, int]]] | None = None
+        self._occurrences: dict[int, list[Occurrence]] = {}
         self._origins: list[int] | None = None
 
     # -- what is there at all
@@ -139,11 +140,14 @@ class Reading:
         """Where the words of a slot occur, in order, each place once."""
         if slot is None or not self.present >> slot & 1:
             return []
-        if self._occurrences is None:
-            self._occurrences = self._placed()
-        return self._occurrences.get(slot, [])
+        if self._places is None:
+            self._places = self._placed()
+        if slot not in self._occurrences:
+            spans = sorted(self._places.get(slot, ()))
+            self._occurrences[slot] = [self.ranked(start, end) for start, end in spans]
+        return self._occurrences[slot]
 
-    def _placed(self) -> dict[int, list[Occurrence]]:
+    def _placed(self) -> dict[int, set[tuple[int, int]]]:
         places: dict[int, set[tuple[int, int]]] = {}
         for view in (_View(self.folded, self.came_from, self._main_hits), *self._other_views):
             self._place_spellings(view, places)
@@ -153,7 +157,7 @@ class Reading:
                 for span in self._looks.spans(shape):
                     for slot in slots:
                         places.setdefault(slot, set()).add(span)
-        return {slot: [self.ranked(start, end) for start, end in sorted(spans)] for slot, spans in places.items()}
+        return places
 
     def ranked(self, start: int, end: int) -> Occurrence:
         """A stretch of the text as written, counted in kept characters too."""
@@ -268,7 +272,7 @@ class Reading:
         return first, last + 1
 
     def _letters_stand_alone(self, first: int, last: int) -> bool:
-        """Whether the letters at the edges begin and end a token, or a token that is all pinyin begins and ends there."""
+        """Whether the letters at the edges begin and end a token, or the token around them is all pinyin."""
         start, end = self.came_from[first], self.came_from[last] + 1
         head = is_latin(self.folded[first]) and self._touches_latin(start - 1, letters_only=False)
         tail = is_latin(self.folded[last]) and self._touches_latin(end, letters_only=False)

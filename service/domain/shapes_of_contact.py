@@ -36,13 +36,13 @@ _DIGIT_OF = {
     ord("勾"): "9",
 }
 # A run of digits as people write a number: up to three separators between two digits.
-_RUN = re.compile(r"[0-9](?:[\s\-_.*·~/|,，、()（）+]{0,3}[0-9])*")
+_RUN = re.compile(r"[0-9](?:[^\w:：]{0,3}[0-9])*")
 _MOBILE = re.compile(r"(?:0086|86)?(1[3-9][0-9]{9})")
 _LANDLINE = re.compile(r"0[1-9][0-9]{1,2}-[2-9][0-9]{6,7}")
 _EMAIL = re.compile(r"[a-z0-9][a-z0-9._%+-]{0,63}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,4}")
 _URL = re.compile(
     r"(?:https?://|www\.)[a-z0-9][a-z0-9.\-]{2,252}(?:/[a-z0-9_\-./?%&=#+~]{0,500})?"
-    r"|(?<![a-z0-9@.\-])[a-z0-9][a-z0-9\-]{1,62}(?:\.[a-z0-9\-]{1,62}){0,3}"
+    r"|(?<![a-z0-9@.\-])[a-z0-9][a-z0-9\-]{0,62}(?:\.[a-z0-9\-]{1,62}){0,3}"
     r"\.(?:com|cn|net|org|cc|top|shop|xyz|vip|me|io|info|co)(?![a-z0-9])(?:/[a-z0-9_\-./?%&=#+~]{0,500})?"
 )
 _CHAT_ID = re.compile(
@@ -87,7 +87,9 @@ def _plain(character: str, fold: FoldTable) -> str:
     if unicodedata.category(character) in ("Cf", "Mn", "Me", "Mc"):
         return ""
     sign = unicodedata.normalize("NFKC", character)
-    return sign if len(sign) == 1 and (sign.isascii() or sign in "➕✚，。、（）—·") else " "
+    if len(sign) == 1 and (sign.isascii() or sign in "➕✚，。、（）—·"):
+        return sign
+    return "" if unicodedata.category(character)[0] == "S" else " "
 
 
 def _groups(looks: Looks) -> Iterator[tuple[str, int, int]]:
@@ -180,7 +182,9 @@ _FINDERS: dict[Shape, Callable[[Looks], Iterator[Span]]] = {
 
 # Nothing has a shape without one of these; the two checks cost a fraction of a microsecond each.
 _FIVE_DIGITS = re.compile(r"[0-9零〇一二三四五六七八九幺壹贰叁肆伍陆柒捌玖貳參陸两洞拐勾]{5}")
-_A_SIGN = re.compile(r"[@＠﹫+＋➕✚]|[.．｡。][a-zA-Zａ-ｚＡ-Ｚ]|[a-zA-Z信号薇微扣鹅]\s{0,2}[:：=>—是]|[wW]{3}")
+_A_SIGN = re.compile(
+    r"[@＠﹫+＋➕✚]|[.．｡。]\W{0,2}[a-zA-Zａ-ｚＡ-Ｚ]|[a-zA-Z信号號薇微扣鹅鵝]\W{0,2}[:：=>—是]|[wW]{3}"
+)
 
 
 def worth_a_look(text: str, folded: str) -> bool:

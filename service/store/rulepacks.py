@@ -131,6 +131,8 @@ def load_rule_book(directory: Path) -> RuleBook:
     scenes = {scene.name: scene for scene in _scenes(directory, schema)}
     _require_known_names(rules, lists, profiles, scenes, directory)
     disguises = _disguises(directory)
+    fold = FoldTable(disguises.simplified, disguises.look_alikes)
+    _require_readable(rules, lists, fold)
     return RuleBook(
         book_id=book["book"],
         version=book["version"],
@@ -141,7 +143,7 @@ def load_rule_book(directory: Path) -> RuleBook:
         profiles=profiles,
         scenes=scenes,
         disguises=disguises,
-        fold=FoldTable(disguises.simplified, disguises.look_alikes),
+        fold=fold,
         syllables=SyllableTable(),
     )
 
@@ -426,6 +428,22 @@ def _require_known_names(
         missing = (profile.rules_off | set(profile.measures)) - known
         if missing:
             raise BadPack(f"profiles/{name}.yaml", 1, f"no rule {sorted(missing)[0]}")
+
+
+def _require_readable(rules: tuple[Rule, ...], lists: Mapping[str, tuple[str, ...]], fold: FoldTable) -> None:
+    """Refuse a word of which the fold leaves too little: 薇❤ would be read as a bare 薇."""
+    spoken = [(rule.file, rule.line, word) for rule in rules for word in _words(rule)]
+    spoken += [("lists.yaml", 1, word) for words in lists.values() for word in words]
+    for file, line, word in spoken:
+        kept = word.translate(fold)
+        if word[0] not in "$@" and (not kept or (len(kept) == 1 < len(word))):
+            raise BadPack(file, line, f"the fold leaves only {kept!r} of {word!r}; use a stand-in")
+
+
+def _words(rule: Rule) -> Iterator[str]:
+    """The words by which a rule hits."""
+    yield from (*rule.any_of, *rule.alone, *rule.whole)
+    yield from (word for near in rule.nears for group in near.groups for word in group)
 
 
 def _profiles(directory: Path, schema: dict[str, Any]) -> Iterator[tuple[str, Profile]]:
