@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -81,31 +80,36 @@ def fill(
     now: datetime,
     due_at: datetime | None = None,
     spread: timedelta = timedelta(0),
+    warnings: bool = True,
 ) -> None:
     """Disputes `first … first+count-1` in `intervening`, each with an inquiry that waits for the shop.
 
     Args:
         due_at: end of the reply windows; None is an hour from now.
         spread: the windows end evenly over this time from `due_at` on.
+        warnings: False arms the windows alone, as when the warnings have fired.
     """
     ends = due_at or now + timedelta(hours=1)
     for start in range(first, first + count, STEP):
         numbers = range(start, min(start + STEP, first + count))
 
         def work(tx: Transaction, numbers: range = numbers) -> None:
-            contexts = list(_disputes(tx, house, numbers, now, lambda n: ends + spread * (n - first) / max(1, count)))
+            contexts = [
+                _one(
+                    house.context(tx, actor=AGENT, now=now, received_at=now),
+                    number,
+                    now,
+                    ends + spread * (number - first) / max(1, count),
+                    warnings=warnings,
+                )
+                for number in numbers
+            ]
             tx.apply([ctx.plan for ctx in contexts])
 
         database.run(work)
 
 
-def _disputes(tx: Transaction, house: House, numbers: range, now: datetime, due: object) -> Iterator[Context]:
-    for number in numbers:
-        ctx = house.context(tx, actor=AGENT, now=now, received_at=now)
-        yield _one(ctx, number, now, due(number))  # type: ignore[operator]  # a function of the number
-
-
-def _one(ctx: Context, number: int, now: datetime, due_at: datetime) -> Context:
+def _one(ctx: Context, number: int, now: datetime, due_at: datetime, *, warnings: bool) -> Context:
     one, line = dispute_id(number), f"line-{number}"
     ctx.plan.insert(
         tables.Order, id=f"order-{number}", merchant_id=SHOP, buyer_id=f"buyer-{number % 997}", updated_at=now
@@ -155,10 +159,6 @@ def _one(ctx: Context, number: int, now: datetime, due_at: datetime) -> Context:
     )
     ctx.plan.add(tables.Seat, OWNER, open_inquiries=1)
     ctx.record("inquiry.opened", facts={"inquiry": inquiry_id(number)}, private={"text": QUESTION})
-    arm_all(
-        ctx,
-        inquiry_id(number),
-        inquiry_timers("awaiting_merchant", DEFAULT, now=now, armed_at=now, due_at=due_at),
-        DEFAULT,
-    )
+    timers = inquiry_timers("awaiting_merchant", DEFAULT, now=now, armed_at=now, due_at=due_at)
+    arm_all(ctx, inquiry_id(number), timers if warnings else timers[:1], DEFAULT)
     return ctx

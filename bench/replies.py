@@ -180,32 +180,25 @@ def _sample(database: Database, house: Any, number: int) -> list[str]:
     with psycopg.connect(address) as connection:
         cursor = psycopg.ClientCursor(connection)
         texts = [cursor.mogrify(statement, values) for statement, values in said]
-    mine = {one[0]: f"m{k}" for k, one in enumerate(re.finditer(r"'[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{22}'", texts[1]))}
+    mine = {one[0]: f"m{k}" for k, one in enumerate(re.finditer(r"'[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}'", texts[1]))}
     return [_numbered(text, number, mine) for text in texts]
 
 
 def _numbered(text: str, number: int, mine: dict[str, str]) -> str:
     """Let every id count with the client: known rows by their number, new rows and hashes made from it."""
-    text = text.replace("\n", " ")
+    text = re.sub(
+        r"(?<!:):(?=[A-Za-z0-9_]|[^\x00-\x7f])", "'||chr(58)||'", text.replace("\n", " ")
+    )  # to pgbench `:x` is a variable
     for kind in "df":
-        text = text.replace(
-            f"'00000000-0000-7000-8000-{kind}{number:011d}'",
-            f"('00000000-0000-7000-8000-{kind}' || lpad(:i::text, 11, '0'))",
-        )
-        text = re.sub(
-            rf"'00000000-0000-7000-8000-{kind}{number:011d}:(\w+)'",
-            rf"('00000000-0000-7000-8000-{kind}' || lpad(:i::text, 11, '0') || ':\1')",
-            text,
-        )
+        row = f"00000000-0000-7000-8000-{kind}"
+        text = text.replace(f"'{row}{number:011d}'", f"('{row}' || lpad(:i::text, 11, '0'))")
     text = text.replace(f"'{OWNER}|floor-{number:08d}'", f"('{OWNER}|floor-' || lpad(:i::text, 8, '0'))")
     text = text.replace(f"'floor-{number:08d}'", "('floor-' || lpad(:i::text, 8, '0'))")
     for uuid, name in mine.items():
         text = text.replace(uuid, f"(:i::text || '-{name}')")
-        text = re.sub(rf"'{uuid[1:-1]}:(\w+)'", rf"(:i::text || '-{name}:\1')", text)
-    hashes = {h: k for k, h in enumerate(dict.fromkeys(re.findall(r"'\\x[0-9a-f]{64}'(?:::bytea)?", text)))}
-    for literal, k in hashes.items():
+    for k, literal in enumerate(dict.fromkeys(re.findall(r"'\\x[0-9a-f]{64}'", text))):
         text = text.replace(literal, f"sha256((:i::text || '-h{k}')::bytea)")
-    return re.sub(r":(?=[a-z0-9_]+[\"',}])", ": ", text)  # no colon may look like a variable of pgbench
+    return text
 
 
 def _pgbench(url: str, folder: Path, sample: list[str], first: int, count: int) -> float:

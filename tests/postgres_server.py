@@ -38,6 +38,7 @@ SETTINGS = {
     "max_connections": "200",
     "timezone": "UTC",
 }
+DURABLE = {**SETTINGS, "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
 def server_binaries() -> Path | None:
@@ -64,8 +65,11 @@ def _version(binaries: Path) -> float:
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[URL]:
+def postgres_server(*, durable: bool = False) -> Iterator[URL]:
     """Start a server, or borrow the one TEST_PG_URL names; stop and delete what was started.
+
+    Args:
+        durable: commits reach the disk, for what is measured; tests do without.
 
     Yields:
         the address of its maintenance database, for the psycopg driver.
@@ -81,7 +85,7 @@ def postgres_server() -> Iterator[URL]:
         raise RuntimeError(HOW_TO_INSTALL)
     with _private_directory() as (directory, user):
         _create_cluster(binaries, directory, user)
-        server, port = _start(binaries, directory, user)
+        server, port = _start(binaries, directory, user, DURABLE if durable else SETTINGS)
         try:
             yield URL.create("postgresql+psycopg", "postgres", host="127.0.0.1", port=port, database="postgres")
         finally:
@@ -112,12 +116,14 @@ def _create_cluster(binaries: Path, directory: Path, user: dict[str, Any]) -> No
         raise RuntimeError(f"initdb failed: {made.stderr}")
 
 
-def _start(binaries: Path, directory: Path, user: dict[str, Any]) -> tuple[subprocess.Popen[bytes], int]:
+def _start(
+    binaries: Path, directory: Path, user: dict[str, Any], settings: dict[str, str]
+) -> tuple[subprocess.Popen[bytes], int]:
     log = directory / "log"
     for _ in range(ATTEMPTS):
         port = _free_port()
         command: list[str | Path] = [binaries / "postgres", "-D", directory / "cluster", "-p", str(port)]
-        command += [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with log.open("wb") as sink:
             server = subprocess.Popen(
                 command,
