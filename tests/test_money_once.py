@@ -1,4 +1,4 @@
-"""No money twice on the straight way: lost answers, callbacks in any order, tricks with the parcel, events at random."""
+"""No money twice on the straight way: lost answers, callbacks in any order, tricks with the parcel, random events."""
 
 from __future__ import annotations
 
