@@ -14,7 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opencc import OpenCC
 
-from service.domain import promise_actions, promise_amount, promise_spelling, promise_time, promise_wording
+from service.domain import (
+    promise_actions,
+    promise_amount,
+    promise_clauses,
+    promise_days,
+    promise_spelling,
+    promise_time,
+    promise_tone,
+    promise_wording,
+)
 from service.domain.calendar import SHANGHAI
 from service.domain.canonical import canonical
 from service.domain.promise_spelling import spell
@@ -285,7 +294,15 @@ def test_a_date_and_an_hour_come_back(month: int, day: int, hour: int) -> None:
 
 def test_the_fold_knows_the_traditional_form_of_every_character_of_the_grammar() -> None:
     """A grammar word in traditional characters is the same word."""
-    modules = (promise_actions, promise_amount, promise_time, promise_wording)
+    modules = (
+        promise_actions,
+        promise_amount,
+        promise_clauses,
+        promise_days,
+        promise_time,
+        promise_tone,
+        promise_wording,
+    )
     source = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in modules)
     simplified = sorted(set(re.findall(r"[\u4e00-\u9fff]", source)))
     converter = OpenCC("s2t")

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from itertools import islice, takewhile
 from typing import Final
 
 from service.domain.calendar import SHANGHAI
 from service.domain.canonical import Canonical, canonical
-from service.domain.promise_amount import Sum
-from service.domain.promise_clauses import Reading, Statement, read
+from service.domain.promise_answers import Draft, Resolver, action_of, asked_by
+from service.domain.promise_clauses import read
 from service.domain.promise_spelling import Spelled, spell
-from service.domain.promise_wording import TURNING
+from service.domain.promise_statement import Reading
 
 WORDINGS: Final = ("unconditional", "conditional", "hedged", "refused")  # the order in which one leads (section 1)
-_LOOK_BACK_MAX: Final = 20  # choice: how many earlier promises of a text a new one is compared with
-_REFUNDS: Final = frozenset(("refund", "partial_refund"))
-_GOODS_BACK: Final = frozenset(("refund", "partial_refund", "exchange", "resend", "compensate"))
-_SENDING: Final = frozenset(("ship", "resend", "exchange"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +50,6 @@ class Extracted:
     canonical: Canonical
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A promise while its neighbours may still change it."""
-
-    wording: str
-    action: str
-    start: int
-    end: int
-    sentence: int
-    due_at: datetime | None = None
-    amount: Sum | None = None
-    share: int | None = None
-    full: bool = False
-    partial: bool = False
-    arrival: bool = False
-    verb: str = ""
-    from_question: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    """What a question asks to be done; `concrete` if a bare yes answers it."""
-
-    action: str
-    due_at: datetime | None
-    amount: Sum | None
-    share: int | None
-    full: bool
-    partial: bool
-    concrete: bool
-
-
 def leading(extracted: list[Extracted]) -> Extracted | None:
     """The promise that speaks for the reply: unconditional, conditional, hedged, refused, then by position."""
     led = [each for each in extracted if each.wording in WORDINGS]
@@ -116,397 +77,23 @@ def extract(text: str, question: str | None, said_at: datetime, order: OrderFact
     local = said_at.astimezone(SHANGHAI)
     spelled = spell(text)
     reading = read(spelled.text, local)
-    asks = _asked(question, local) if question else ()
-    drafts = _Resolver(reading, asks, local).drafts()
+    asks = asked_by(question, local) if question and _may_answer(reading) else ()
+    drafts = Resolver(reading, asks, local).drafts()
     return [_finish(draft, spelled, order) for draft in sorted(drafts, key=lambda draft: draft.start)]
 
 
-def _asked(question: str, said_at: datetime) -> tuple[_Ask, ...]:
-    return _asked_minute(question, said_at)
+_ANSWERING: Final = frozenset(("act", "yes", "no", "bare", "generic", "hedge"))
 
 
-@lru_cache(maxsize=512)
-def _asked_minute(question: str, said_at: datetime) -> tuple[_Ask, ...]:
-    """The things a question asks for: the last asking of each action, completed from the earlier ones."""
-    reading = read(spell(question).text, said_at)
-    asks: dict[str, _Ask] = {}
-    bare_due = None
-    for statement in reading.statements:
-        if statement.kind != "act":
-            if statement.kind in ("bare", "asking", "proposal", "other") and statement.deadline is not None:
-                bare_due = statement.deadline.due_at
-            continue
-        if statement.tone == "refused" or (statement.action == "reply_later" and not statement.deadline):
-            continue
-        action = _action_of(statement.action, statement)
-        due_at = statement.deadline.due_at if statement.deadline else None
-        known = asks.get(action)
-        amount = statement.amount or (known.amount if known else None)
-        concrete = not statement.open_asking and not statement.choice
-        asks[action] = _Ask(
-            action=action,
-            due_at=due_at or (known.due_at if known else None) or bare_due,
-            amount=amount,
-            share=statement.share or (known.share if known else None),
-            full=statement.full,
-            partial=statement.partial,
-            concrete=concrete or (known.concrete if known else False),
-        )
-        bare_due = None
-    return tuple(asks.values())
+def _may_answer(reading: Reading) -> bool:
+    """Whether the reply holds anything that the question could give content to; else it need not be read."""
+    return any(statement.kind in _ANSWERING for statement in reading.statements)
 
 
-def _action_of(action: str, fields: Statement | _Draft) -> str:
-    """A refund of a stated part is a partial refund."""
-    if action == "refund" and not fields.full and (fields.amount or fields.share or fields.partial):
-        return "partial_refund"
-    return action
-
-
-def _same(one: str, other: str) -> bool:
-    return one == other or (one in _REFUNDS and other in _REFUNDS)
-
-
-class _Resolver:
-    """Walks the statements once, letting each bear on its neighbours, then answers the question with the rest."""
-
-    def __init__(self, reading: Reading, asks: tuple[_Ask, ...], said_at: datetime) -> None:
-        self.reading = reading
-        self.asks = list(asks)
-        self.said_at = said_at
-        self.found: list[_Draft] = []
-        self.pending: Statement | None = None  # a time or sum that stands before its action
-        self.hedge_sentence = -1
-        self.condition_sentence = -1
-        self.sentence = 0
-        self.correcting = False
-        self.event_sentence = -1
-
-    def drafts(self) -> list[_Draft]:
-        """The promises of the reading."""
-        for index, statement in enumerate(self.reading.statements):
-            if statement.sentence != self.sentence:
-                self.sentence, self.pending, self.hedge_sentence = statement.sentence, None, -1
-                self.condition_sentence = -1
-            handler = getattr(self, f"_on_{statement.kind}", None)
-            if handler is not None:
-                handler(statement, index)
-        own = [draft for draft in self.found if draft.wording != "none"]
-        if self.asks:
-            self._complete(own)
-        return own + self._answers(own)
-
-    def _on_act(self, statement: Statement, index: int) -> None:
-        if statement.demanded:
-            self._adopt_demand(statement)
-            return
-        if statement.tone == "none":
-            self.pending = None
-            return
-        draft = _Draft(
-            statement.tone, statement.action, statement.start, statement.end, statement.sentence, verb=statement.verb
-        )
-        _take_fields(draft, statement)
-        draft.arrival = statement.arrival
-        if self.pending is not None:
-            self._take_pending(draft)
-        if draft.wording == "conditional":
-            self.condition_sentence = statement.sentence
-        elif draft.wording == "unconditional":
-            if self.condition_sentence == statement.sentence:
-                draft.wording = "conditional"
-            elif self.hedge_sentence == statement.sentence:
-                draft.wording = "hedged"
-        after_event = statement.event or self.event_sentence == statement.sentence
-        if draft.wording == "conditional" and after_event and statement.deadline and statement.deadline.relative:
-            draft.due_at = None
-        self._add(draft, statement)
-
-    def _take_pending(self, draft: _Draft) -> None:
-        pending = self.pending
-        assert pending is not None, "asked only when a time or sum is pending"
-        if draft.due_at is None and pending.deadline is not None:
-            draft.due_at = pending.deadline.due_at
-            draft.start = pending.start
-            if pending.tone == "hedged" and draft.wording == "unconditional":
-                draft.wording = "hedged"
-        if draft.amount is None and pending.amount is not None and draft.action in (*_REFUNDS, "compensate"):
-            draft.amount = pending.amount
-            draft.start = pending.start
-        self.pending = None
-
-    def _add(self, draft: _Draft, statement: Statement) -> None:
-        """Put a draft beside an earlier one on the same action, or into it."""
-        for earlier in self.found[: -_LOOK_BACK_MAX - 1 : -1]:
-            goes_out = draft.action == "ship" and earlier.action in ("resend", "exchange") and earlier.due_at is None
-            if goes_out and draft.sentence - earlier.sentence <= 1 and draft.wording == earlier.wording:
-                self._merge(earlier, draft)
-                return
-            if not _same(earlier.action, draft.action) or earlier.wording == "refused" or draft.wording == "refused":
-                continue
-            if statement.correcting or self.correcting:
-                self.found.remove(earlier)
-                self.correcting = False
-                if draft.amount is None and draft.share is None:
-                    draft.amount, draft.share = earlier.amount, earlier.share
-                break
-            if draft.arrival or self._repeats(earlier, draft):
-                self._merge(earlier, draft)
-                return
-            if earlier.wording == "unconditional" and draft.wording in ("hedged", "conditional"):
-                if earlier.due_at is None or earlier.sentence == draft.sentence:
-                    earlier.wording = draft.wording
-            elif statement.latest and earlier.wording == "unconditional" and earlier.sentence == draft.sentence:
-                earlier.due_at, earlier.end = draft.due_at, draft.end
-                return
-            break
-        self.found.append(draft)
-
-    def _repeats(self, earlier: _Draft, draft: _Draft) -> bool:
-        """Whether a draft only goes on about the earlier one: nothing in it contradicts."""
-        if earlier.wording != draft.wording or (draft.action in _SENDING and earlier.due_at and draft.due_at):
-            return False
-        adds_due = draft.due_at is None or earlier.due_at is None
-        adds_sum = draft.amount is None or earlier.amount is None
-        return adds_due and adds_sum and draft.sentence - earlier.sentence <= 1
-
-    def _merge(self, earlier: _Draft, draft: _Draft) -> None:
-        if draft.arrival and draft.wording != "unconditional":
-            return
-        earlier.due_at = earlier.due_at or draft.due_at
-        earlier.amount = earlier.amount or draft.amount
-        earlier.share = earlier.share or draft.share
-        earlier.full, earlier.partial = earlier.full or draft.full, earlier.partial or draft.partial
-        earlier.end = max(earlier.end, draft.end)
-
-    def _adopt_demand(self, statement: Statement) -> None:
-        """客户要求退款50元: what is wanted, for a 我们同意 that may follow."""
-        if any(_same(ask.action, statement.action) for ask in self.asks):
-            return
-        self.asks.append(
-            _Ask(
-                action=_action_of(statement.action, statement),
-                due_at=statement.deadline.due_at if statement.deadline else None,
-                amount=statement.amount,
-                share=statement.share,
-                full=statement.full,
-                partial=statement.partial,
-                concrete=True,
-            )
-        )
-
-    def _on_bare(self, statement: Statement, index: int) -> None:
-        """A time or a sum of its own: it belongs to the action before it, or to the one that follows."""
-        last = self.found[-1] if self.found else None
-        if statement.correcting:
-            self.correcting = True
-        if last is not None and (statement.correcting or self.correcting):
-            self._correct(last, statement)
-            return
-        near = last is not None and last.sentence == statement.sentence and last.wording != "refused"
-        if last is not None and near:
-            takes_due = statement.deadline is not None and (last.due_at is None or statement.latest)
-            takes_sum = (statement.amount or statement.share) and last.amount is None and last.action != "ship"
-            if (takes_due and not self._act_follows(index, statement)) or takes_sum:
-                self._give(last, statement)
-                return
-        self.pending = statement
-
-    def _act_follows(self, index: int, statement: Statement) -> bool:
-        after = self.reading.statements[index + 1 : index + 2]
-        return bool(after) and after[0].kind == "act" and after[0].deadline is None and not statement.latest
-
-    def _correct(self, last: _Draft, statement: Statement) -> None:
-        if statement.deadline is not None:
-            last.due_at = statement.deadline.due_at
-            self.correcting = False
-        if statement.amount is not None:
-            last.amount, last.share = statement.amount, None
-            self.correcting = False
-        last.end = statement.end
-        if statement.tone == "hedged" and last.wording == "unconditional":
-            last.wording = "hedged"
-
-    def _give(self, draft: _Draft, statement: Statement) -> None:
-        if statement.deadline is not None:
-            draft.due_at = statement.deadline.due_at
-        if draft.action in (*_REFUNDS, "compensate"):
-            draft.amount = draft.amount or statement.amount
-            draft.share = draft.share or statement.share
-        draft.end = statement.end
-        if statement.tone == "hedged" and draft.wording == "unconditional":
-            draft.wording = "hedged"
-
-    def _on_generic(self, statement: Statement, index: int) -> None:
-        last = self.found[-1] if self.found else None
-        if last is None or last.sentence != statement.sentence or last.due_at is not None:
-            return
-        if statement.deadline is not None:
-            self._give(last, statement)
-        elif statement.tone == "hedged" and last.wording == "unconditional":
-            last.wording = "hedged"
-
-    def _on_hedge(self, statement: Statement, index: int) -> None:
-        last = self.found[-1] if self.found else None
-        if last is not None and last.sentence == statement.sentence and last.wording == "unconditional":
-            last.wording = "hedged"
-        self.hedge_sentence = statement.sentence
-
-    def _on_yes(self, statement: Statement, index: int) -> None:
-        last = self.found[-1] if self.found else None
-        if self.correcting and last is not None and statement.deadline is not None:
-            self._correct(last, statement)
-        elif statement.tone == "hedged":
-            self.hedge_sentence = statement.sentence
-
-    def _on_condition(self, statement: Statement, index: int) -> None:
-        self.condition_sentence = statement.sentence
-        if statement.event:
-            self.event_sentence = statement.sentence
-        acts_follow = False
-        for later in islice(self.reading.statements, index + 1, index + 1 + _LOOK_BACK_MAX):
-            acts_follow = later.sentence == statement.sentence and later.kind == "act" and later.tone != "none"
-            if acts_follow or later.sentence != statement.sentence:
-                break
-        if statement.backward or not (acts_follow or statement.consequence):
-            self._weaken_back(statement)
-
-    def _weaken_back(self, statement: Statement) -> None:
-        reach = statement.sentence - 1 if statement.backward else statement.sentence
-        for draft in self._since(reach):
-            if draft.wording in ("unconditional", "hedged"):
-                draft.wording = "conditional"
-
-    def _on_buyer(self, statement: Statement, index: int) -> None:
-        self.event_sentence = statement.sentence
-        self.condition_sentence = statement.sentence
-        if statement.backward:
-            for draft in self._since(statement.sentence):
-                if draft.wording == "unconditional" and draft.action in _GOODS_BACK:
-                    draft.wording = "conditional"
-
-    def _on_proposal(self, statement: Statement, index: int) -> None:
-        """退您20元,您看可以吗: an offer that waits for an answer."""
-        for draft in self._since(statement.sentence - 1):
-            draft.wording = "none"
-
-    def _since(self, sentence: int) -> Iterator[_Draft]:
-        return takewhile(lambda draft: draft.sentence >= sentence, reversed(self.found))
-
-    def _on_other(self, statement: Statement, index: int) -> None:
-        if statement.correcting:
-            self.correcting = True
-
-    # --- the question -------------------------------------------------------------------------------------------
-
-    def _complete(self, own: list[_Draft]) -> None:
-        """Take from the question what an own promise leaves open."""
-        for draft in own:
-            for ask in self.asks:
-                if draft.action == "ship" and ask.action in ("resend", "exchange") and len(self.asks) == 1:
-                    draft.action = ask.action
-                if not _same(draft.action, ask.action) or draft.wording != "unconditional":
-                    continue
-                if draft.due_at is None and ask.concrete:
-                    draft.due_at = ask.due_at
-                if draft.amount is None and draft.share is None and not draft.full and ask.concrete:
-                    draft.amount, draft.share = ask.amount, ask.share
-                    draft.full, draft.partial = draft.full or ask.full, draft.partial or ask.partial
-
-    def _answers(self, own: list[_Draft]) -> list[_Draft]:
-        """What yes, no, a time or a sum say, with the content of the question."""
-        statements = self.reading.statements
-        kinds = {statement.kind for statement in statements}
-        if not self.asks or "asking" in kinds or "proposal" in kinds:
-            return []
-        if any(draft.wording != "refused" for draft in own):
-            return []
-        answers: list[_Draft] = []
-        for statement in statements:
-            if statement.kind == "no":
-                answers += [] if own else self._answer(statement, "refused")
-            elif statement.kind == "yes" and self._grants(statement, kinds):
-                answers += self._answer(statement, statement.tone)
-            elif statement.kind == "hedge" and "yes" not in kinds and "deferring" not in kinds:
-                answers += self._answer(statement, "hedged")
-            elif statement.kind in ("bare", "generic") and not {"deferring"} & kinds:
-                answers += self._bare_answer(statement, kinds)
-        return self._toned(self._one_each(answers), kinds)
-
-    def _grants(self, statement: Statement, kinds: set[str]) -> bool:
-        """A strong yes, or a weak one that nothing takes back: 好的,收到 and 好的,我问问 promise nothing."""
-        if "deferring" in kinds or ("no" in kinds and statement.deadline is None):
-            return False
-        others = (other for other in self.reading.statements if other.kind == "other")
-        if any(TURNING.search(self.reading.text, other.start, other.end) for other in others):
-            return False
-        return statement.strong or not kinds & {"heard", "other", "buyer"}
-
-    def _bare_answer(self, statement: Statement, kinds: set[str]) -> list[_Draft]:
-        if statement.deadline is None and statement.amount is None and statement.share is None:
-            if statement.kind != "generic" or "yes" in kinds:
-                return []
-            return self._answer(statement, "hedged")
-        return self._answer(statement, statement.tone, elliptic=True)
-
-    def _answer(self, statement: Statement, wording: str, *, elliptic: bool = False) -> list[_Draft]:
-        asks = [ask for ask in self.asks if ask.concrete or elliptic]
-        if elliptic and statement.amount is not None:
-            asks = [ask for ask in asks if ask.action in (*_REFUNDS, "compensate")]
-        drafts = []
-        for ask in asks:
-            draft = _Draft(wording, ask.action, statement.start, statement.end, statement.sentence, from_question=True)
-            draft.due_at, draft.amount, draft.share = ask.due_at, ask.amount, ask.share
-            draft.full, draft.partial = ask.full, ask.partial
-            if statement.deadline is not None:
-                draft.due_at = statement.deadline.due_at
-            if statement.amount is not None or statement.share is not None:
-                draft.amount, draft.share, draft.full = statement.amount, statement.share, False
-            drafts.append(draft)
-        return drafts
-
-    def _one_each(self, answers: list[_Draft]) -> list[_Draft]:
-        """One answer for each action and side: a later time or sum completes an earlier yes."""
-        kept: list[_Draft] = []
-        for draft in answers:
-            twin = next(
-                (
-                    k
-                    for k in kept
-                    if k.action == draft.action and (k.wording == "refused") == (draft.wording == "refused")
-                ),
-                None,
-            )
-            if twin is None:
-                kept.append(draft)
-                continue
-            twin.due_at, twin.amount, twin.share = draft.due_at, draft.amount, draft.share
-            twin.end = max(twin.end, draft.end)
-            if "hedged" in (twin.wording, draft.wording):
-                twin.wording = "hedged"
-        return kept
-
-    def _toned(self, answers: list[_Draft], kinds: set[str]) -> list[_Draft]:
-        for draft in answers:
-            if draft.wording == "refused":
-                continue
-            if kinds & {"condition", "buyer"}:
-                draft.wording = "conditional"
-            elif "hedge" in kinds and draft.wording == "unconditional":
-                draft.wording = "hedged"
-        return answers
-
-
-def _take_fields(draft: _Draft, statement: Statement) -> None:
-    draft.due_at = statement.deadline.due_at if statement.deadline else None
-    draft.amount, draft.share = statement.amount, statement.share
-    draft.full, draft.partial = statement.full, statement.partial
-
-
-def _finish(draft: _Draft, spelled: Spelled, order: OrderFacts | None) -> Extracted:
+def _finish(draft: Draft, spelled: Spelled, order: OrderFacts | None) -> Extracted:
     refused = draft.wording == "refused"
     low, high = (None, None) if refused else _amount(draft, order)
-    action = _action_of(draft.action, draft)
+    action = action_of(draft.action, draft)
     if action == "partial_refund" and order is not None and low is not None and high is None:
         action = "refund" if low == order.refundable_fen else action
     due_at = None if refused or draft.due_at is None else draft.due_at.replace(microsecond=0)
@@ -527,7 +114,7 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _amount(draft: _Draft, order: OrderFacts | None) -> tuple[int | None, int | None]:
+def _amount(draft: Draft, order: OrderFacts | None) -> tuple[int | None, int | None]:
     """The sum in fen, computed from the order line where it is a share or per piece."""
     if draft.action not in ("refund", "partial_refund", "compensate"):
         return None, None
