@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
+from typing import Any
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import (
     OpenAPI,
+    OpenAPIFormat,
     OpenAPIHeader,
+    OpenAPIMediaType,
     OpenAPIResponse,
     OpenAPIType,
     Operation,
     Parameter,
     Reference,
+    RequestBody,
     Schema,
     SecurityScheme,
 )
@@ -82,14 +86,24 @@ def harden_openapi(document: OpenAPI, operations: Mapping[tuple[str, str], HTTPR
 
 
 def _describe(operation: Operation, handler: HTTPRouteHandler, method: str) -> None:
-    terms = handler.opt
+    terms: Mapping[str, Any] = handler.opt
     operation.security = [] if terms.get("public") else [{SECURITY: list[str]()}]
     for parameter in operation.parameters or []:
         _drop_null(parameter)
     operation.parameters = [*(operation.parameters or []), *_header_parameters(method, terms)] or None
+    if terms.get("consumes"):
+        operation.request_body = RequestBody(content=_raw(terms["consumes"]), required=True)
     for code, response in (operation.responses or {}).items():
         if isinstance(response, OpenAPIResponse):
+            if code == "200" and terms.get("produces"):
+                response.content = _raw(terms["produces"])
             response.headers = {**(response.headers or {}), **_headers(str(code), terms)}
+
+
+def _raw(media_types: Iterable[str]) -> dict[str, OpenAPIMediaType]:
+    """Bytes of any of these types."""
+    raw = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+    return {media_type: OpenAPIMediaType(schema=raw) for media_type in media_types}
 
 
 def _drop_null(parameter: Parameter | Reference) -> None:

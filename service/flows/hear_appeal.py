@@ -115,6 +115,7 @@ def appeal(ctx: Context, dispute_id: str, appealing: Appealing) -> Outcome | Non
         dispute_id=dispute_id,
         cycle=case.dispute.cycle,
         party=party,
+        ground=appealing.ground,
         state="filed",
         seq=case.dispute.last_seq + 1,
         filed_at=ctx.now,

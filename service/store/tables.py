@@ -23,6 +23,7 @@ from service.domain.outcome import Liability, Outcome
 from service.domain.promise import PROMISE
 from service.domain.refund import REFUND
 from service.domain.return_shipment import RETURN_SHIPMENT
+from service.domain.rulings import APPEAL_GROUNDS
 from service.domain.ticket import TICKET
 from service.domain.transcript import instant, micros
 
@@ -664,6 +665,7 @@ class Appeal(SQLModel, table=True):
     __tablename__ = "appeal"
     __table_args__ = (
         one_of("party", ("buyer", "merchant")),
+        one_of("ground", APPEAL_GROUNDS),
         one_of("state", ("filed", "withdrawn", "upheld", "overturned", "remanded", "timed_out", "moot")),
         Index("uq_appeal_party", "dispute_id", "cycle", "party", unique=True),
     )
@@ -671,6 +673,7 @@ class Appeal(SQLModel, table=True):
     dispute_id: str = Field(foreign_key="dispute.id", max_length=36)
     cycle: int = count(1)
     party: str = Field(max_length=16)
+    ground: str = word("new_evidence", 20)
     state: str = word("filed", 16)
     seq: int = count()
     filed_at: datetime = moment()
