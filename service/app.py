@@ -14,7 +14,7 @@ import structlog
 from litestar import Litestar, Router
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from service.api import (
     buyer,

@@ -486,10 +486,18 @@ class Counting:
 
     def execute(self, statement: str, parameters: Any = ()) -> Any:
         """Count, break where told to, else run."""
+        self._count(statement)
+        return self._driver.execute(statement, parameters)
+
+    def executemany(self, statement: str, rows: Any) -> Any:
+        """The same for many rows."""
+        self._count(statement)
+        return self._driver.executemany(statement, rows)
+
+    def _count(self, statement: str) -> None:
         self._trips.append(statement)
         if len(self._trips) == self._fail_at:
             raise ConnectionError("the wire broke here")
-        return self._driver.execute(statement, parameters)
 
 
 def test_a_break_at_any_statement_leaves_all_or_nothing(world: World) -> None:

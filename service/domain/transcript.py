@@ -79,7 +79,7 @@ def instant(micros_since_epoch: int) -> datetime:
 
 def rfc3339(at: datetime) -> str:
     """UTC with exactly six digits of fraction and `Z`."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def canonical(value: object) -> bytes:

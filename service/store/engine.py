@@ -24,8 +24,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
 
 from service.store import tables as tables  # registers the tables with the metadata
+from service.store.statements import apply_on_postgres, apply_on_sqlite
 from service.store.triggers import create_triggers
-from service.store.writes import Busy, LostRace, Plan, apply_on_postgres, apply_on_sqlite
+from service.store.writes import Busy, LostRace, Plan
 
 log = structlog.get_logger(__name__)
 
