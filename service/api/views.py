@@ -79,6 +79,7 @@ async def act(
     *,
     status: int = 200,
     shows: Callable[[Any], str] | None = None,
+    instead: Callable[[Context, Any], Shaped | None] | None = None,
 ) -> Response[Any]:
     """Run an action of a dispute for somebody who has seen its present revision; answer with the fresh view.
 
@@ -88,6 +89,7 @@ async def act(
 
     Args:
         shows: from the story's answer to the id of the dispute to show, where it is another one.
+        instead: another answer than the view, where the story's answer asks for it (202 for what was only proposed).
 
     Raises:
         Refusal: 404 not the actor's, 412 and 428 for If-Match, and whatever the story refuses.
@@ -114,6 +116,8 @@ async def act(
     def shape(ctx: Context, answer: Any) -> Shaped:
         if isinstance(answer, Outcome) and not answer.is_sent:
             return shape_outcome(answer)
+        if instead is not None and (shaped := instead(ctx, answer)) is not None:
+            return shaped
         return shape_case(ctx, shows(answer) if shows else str(dispute_id), status=status)
 
     return await perform(request, checked, shape)
