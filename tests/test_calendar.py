@@ -206,6 +206,8 @@ def test_a_calendar_that_is_none_is_refused(stored: dict[str, object]) -> None:
     [
         (timedelta(hours=48), "PT48H"),
         (timedelta(hours=72), "PT72H"),
+        (timedelta(hours=95), "PT95H"),
+        (timedelta(days=4), "P4D"),
         (timedelta(days=7), "P7D"),
         (timedelta(seconds=180), "PT3M"),
         (timedelta(seconds=1), "PT1S"),

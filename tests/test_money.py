@@ -53,7 +53,9 @@ def test_shares_add_up_and_none_is_a_unit_off(total: int, weights: list[int]) ->
         assert weight or not share
 
 
-@pytest.mark.parametrize(("total", "weights"), [(100, []), (100, [0, 0]), (100, [1, -1]), (-1, [1])])
+@pytest.mark.parametrize(
+    ("total", "weights"), [(100, []), (100, [0, 0]), (100, [1, -1]), (100, [2, -1]), (-1, [1]), (1, [1] * 10_001)]
+)
 def test_what_cannot_be_split_is_refused(total: int, weights: list[int]) -> None:
     """No weights, no share."""
     with pytest.raises(GuardFailed) as refused:
@@ -68,6 +70,18 @@ def test_what_cannot_be_split_is_refused(total: int, weights: list[int]) -> None
 def test_pending_refunds_count_as_paid_back(paid: int, refunded: int, pending: int, cap: int) -> None:
     """Edge case 36: two cases whose sum exceeds the payment."""
     assert refund_cap(paid, refunded, pending) == cap
+
+
+def test_ten_thousand_lines_can_be_split() -> None:
+    """The bound from inside."""
+    assert split_largest_remainder(1, [1] * 10_000) == (1, *[0] * 9_999)
+
+
+@pytest.mark.parametrize("books", [(-1, 0, 0), (0, -1, 0), (0, 0, -1)])
+def test_books_with_a_negative_amount_are_our_own_mistake(books: tuple[int, int, int]) -> None:
+    """A broken invariant is asserted, not computed with."""
+    with pytest.raises(AssertionError, match="not negative"):
+        refund_cap(*books)
 
 
 def test_an_amount_may_reach_the_cap_and_not_pass_it() -> None:
@@ -111,6 +125,7 @@ def test_one_fen_and_the_most_are_amounts() -> None:
     [
         (12_900, "CNY", "129.00"),
         (5, "CNY", "0.05"),
+        (0, "CNY", "0.00"),
         (-5, "CNY", "-0.05"),
         (129, "JPY", "129"),
         (1_290, "KWD", "1.290"),
