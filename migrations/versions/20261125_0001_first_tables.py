@@ -135,6 +135,13 @@ def upgrade() -> None:
     with op.batch_alter_table('policy_version', schema=None) as batch_op:
         batch_op.create_index('uq_policy_version', ['policy_id', 'version'], unique=True)
 
+    op.create_table('staff_account',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('buyer_id', sa.String(length=64), nullable=True),
+    sa.Column('active', sa.Boolean(), server_default=sa.text('(true)'), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_staff_account'))
+    )
     op.create_table('transcript_entry',
     sa.Column('dispute_id', sa.String(length=36), nullable=False),
     sa.Column('seq', sa.Integer(), autoincrement=False, nullable=False),
@@ -228,6 +235,7 @@ def upgrade() -> None:
     sa.Column('policy_id', sa.String(length=32), nullable=False),
     sa.Column('policy_version', sa.Integer(), server_default='1', nullable=False),
     sa.Column('parent_id', sa.String(length=36), nullable=True),
+    sa.Column('reopened_by', sa.String(length=16), nullable=True),
     sa.Column('return_address', sa.String(length=300), nullable=True),
     sa.Column('agreed_to_return', sa.Boolean(), server_default=sa.text('(false)'), nullable=False),
     sa.Column('return_origin', sa.String(length=16), nullable=True),
@@ -270,6 +278,7 @@ def upgrade() -> None:
         batch_op.create_index('ix_dispute_assignee', ['assignee_id', 'id'], unique=False, sqlite_where=sa.text("state <> 'closed'"), postgresql_where=sa.text("state <> 'closed'"))
         batch_op.create_index('ix_dispute_buyer_id', ['buyer_id', 'id'], unique=False)
         batch_op.create_index('ix_dispute_merchant_id', ['merchant_id', 'id'], unique=False)
+        batch_op.create_index('ix_dispute_order_line_id', ['order_line_id', 'id'], unique=False)
         batch_op.create_index('ix_dispute_queue', ['state', 'id'], unique=False, sqlite_where=sa.text("state IN ('intervention_requested', 'intervening')"), postgresql_where=sa.text("state IN ('intervention_requested', 'intervening')"))
         batch_op.create_index('uq_dispute_active_line', ['order_line_id'], unique=True, sqlite_where=sa.text("state <> 'closed'"), postgresql_where=sa.text("state <> 'closed'"))
         batch_op.create_index('uq_dispute_successor', ['parent_id'], unique=True, sqlite_where=sa.text('parent_id IS NOT NULL'), postgresql_where=sa.text('parent_id IS NOT NULL'))
@@ -279,9 +288,11 @@ def upgrade() -> None:
     sa.Column('dispute_id', sa.String(length=36), nullable=False),
     sa.Column('cycle', sa.Integer(), server_default='1', nullable=False),
     sa.Column('party', sa.String(length=16), nullable=False),
+    sa.Column('ground', sa.String(length=20), server_default='new_evidence', nullable=False),
     sa.Column('state', sa.String(length=16), server_default='filed', nullable=False),
     sa.Column('seq', sa.Integer(), server_default='0', nullable=False),
     sa.Column('filed_at', sa.BigInteger(), nullable=False),
+    sa.CheckConstraint("ground IN ('new_evidence', 'procedural_error')", name=op.f('ck_appeal_ground')),
     sa.CheckConstraint("party IN ('buyer', 'merchant')", name=op.f('ck_appeal_party')),
     sa.CheckConstraint("state IN ('filed', 'withdrawn', 'upheld', 'overturned', 'remanded', 'timed_out', 'moot')", name=op.f('ck_appeal_state')),
     sa.ForeignKeyConstraint(['dispute_id'], ['dispute.id'], name=op.f('fk_appeal_dispute_id_dispute')),
@@ -294,6 +305,7 @@ def upgrade() -> None:
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('dispute_id', sa.String(length=36), nullable=False),
     sa.Column('subject', sa.String(length=32), nullable=False),
+    sa.Column('seq', sa.Integer(), server_default='0', nullable=False),
     sa.Column('payload', sa.Text(), nullable=False),
     sa.Column('payload_sha256', sa.String(length=64), nullable=False),
     sa.Column('proposer_id', sa.String(length=64), nullable=False),
@@ -312,6 +324,20 @@ def upgrade() -> None:
         batch_op.create_index('ix_approval_open', ['id'], unique=False, sqlite_where=sa.text("state = 'proposed'"), postgresql_where=sa.text("state = 'proposed'"))
         batch_op.create_index('uq_approval_proposed', ['dispute_id'], unique=True, sqlite_where=sa.text("state = 'proposed'"), postgresql_where=sa.text("state = 'proposed'"))
 
+    op.create_table('attachment',
+    sa.Column('id', sa.String(length=140), nullable=False),
+    sa.Column('dispute_id', sa.String(length=36), nullable=False),
+    sa.Column('party', sa.String(length=16), nullable=False),
+    sa.Column('sha256', sa.String(length=64), nullable=False),
+    sa.Column('size_bytes', sa.Integer(), server_default='0', nullable=False),
+    sa.Column('media_type', sa.String(length=64), nullable=False),
+    sa.Column('uploaded_by', sa.String(length=64), nullable=False),
+    sa.Column('uploaded_at', sa.BigInteger(), nullable=False),
+    sa.CheckConstraint("party IN ('buyer', 'merchant')", name=op.f('ck_attachment_party')),
+    sa.CheckConstraint('size_bytes > 0', name=op.f('ck_attachment_not_empty')),
+    sa.ForeignKeyConstraint(['dispute_id'], ['dispute.id'], name=op.f('fk_attachment_dispute_id_dispute')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_attachment'))
+    )
     op.create_table('evidence_request',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('dispute_id', sa.String(length=36), nullable=False),
@@ -375,7 +401,7 @@ def upgrade() -> None:
     sa.Column('attachment', sa.String(length=64), nullable=True),
     sa.Column('client_message_id', sa.String(length=64), nullable=False),
     sa.Column('received_at', sa.BigInteger(), nullable=False),
-    sa.CheckConstraint("conversation IN ('dispute', 'inquiry', 'relay')", name=op.f('ck_message_conversation')),
+    sa.CheckConstraint("conversation IN ('dispute', 'inquiry', 'ticket', 'relay')", name=op.f('ck_message_conversation')),
     sa.CheckConstraint("delivery IN ('delivered', 'held', 'blocked', 'late')", name=op.f('ck_message_delivery')),
     sa.CheckConstraint("kind IN ('text', 'image', 'emoji', 'order_card', 'voice')", name=op.f('ck_message_kind')),
     sa.CheckConstraint("sender_side IN ('buyer', 'merchant', 'platform_agent', 'supervisor', 'system')", name=op.f('ck_message_sender_side')),
@@ -467,6 +493,12 @@ def upgrade() -> None:
     sa.Column('gateway_key', sa.String(length=64), nullable=False),
     sa.Column('gateway_refund_id', sa.String(length=64), nullable=True),
     sa.Column('submitted_at', sa.BigInteger(), nullable=True),
+    sa.Column('in_flight_until', sa.BigInteger(), nullable=True),
+    sa.Column('last_answer', sa.String(length=16), nullable=True),
+    sa.Column('answered_at', sa.BigInteger(), nullable=True),
+    sa.Column('paid_at', sa.BigInteger(), nullable=True),
+    sa.Column('replaces', sa.String(length=36), nullable=True),
+    sa.Column('outcome_held', sa.String(length=32), nullable=True),
     sa.Column('created_at', sa.BigInteger(), nullable=False),
     sa.Column('ended_at', sa.BigInteger(), nullable=True),
     sa.CheckConstraint("fund IN ('MERCHANT', 'PLATFORM')", name=op.f('ck_refund_execution_fund')),
@@ -569,6 +601,21 @@ def upgrade() -> None:
         batch_op.create_index('ix_timer_dispute', ['dispute_id', 'due_at'], unique=False, sqlite_where=sa.text('done_at IS NULL'), postgresql_where=sa.text('done_at IS NULL'))
         batch_op.create_index('ix_timer_due', ['fires_at'], unique=False, sqlite_where=sa.text('done_at IS NULL'), postgresql_where=sa.text('done_at IS NULL'))
 
+    op.create_table('upload',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('dispute_id', sa.String(length=36), nullable=False),
+    sa.Column('party', sa.String(length=16), nullable=False),
+    sa.Column('uploaded_by', sa.String(length=64), nullable=False),
+    sa.Column('sha256', sa.String(length=64), nullable=False),
+    sa.Column('size_bytes', sa.Integer(), server_default='0', nullable=False),
+    sa.Column('media_type', sa.String(length=64), nullable=False),
+    sa.Column('uploaded_at', sa.BigInteger(), nullable=False),
+    sa.ForeignKeyConstraint(['dispute_id'], ['dispute.id'], name=op.f('fk_upload_dispute_id_dispute')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_upload'))
+    )
+    with op.batch_alter_table('upload', schema=None) as batch_op:
+        batch_op.create_index('uq_upload_file', ['dispute_id', 'party', 'sha256'], unique=True)
+
     op.create_table('evidence_item',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('dispute_id', sa.String(length=36), nullable=False),
@@ -640,6 +687,10 @@ def downgrade() -> None:
         batch_op.drop_index('ix_evidence_item_dispute_id')
 
     op.drop_table('evidence_item')
+    with op.batch_alter_table('upload', schema=None) as batch_op:
+        batch_op.drop_index('uq_upload_file')
+
+    op.drop_table('upload')
     with op.batch_alter_table('timer', schema=None) as batch_op:
         batch_op.drop_index('ix_timer_due', sqlite_where=sa.text('done_at IS NULL'), postgresql_where=sa.text('done_at IS NULL'))
         batch_op.drop_index('ix_timer_dispute', sqlite_where=sa.text('done_at IS NULL'), postgresql_where=sa.text('done_at IS NULL'))
@@ -698,6 +749,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_evidence_request_dispute_id')
 
     op.drop_table('evidence_request')
+    op.drop_table('attachment')
     with op.batch_alter_table('approval', schema=None) as batch_op:
         batch_op.drop_index('uq_approval_proposed', sqlite_where=sa.text("state = 'proposed'"), postgresql_where=sa.text("state = 'proposed'"))
         batch_op.drop_index('ix_approval_open', sqlite_where=sa.text("state = 'proposed'"), postgresql_where=sa.text("state = 'proposed'"))
@@ -712,6 +764,7 @@ def downgrade() -> None:
         batch_op.drop_index('uq_dispute_successor', sqlite_where=sa.text('parent_id IS NOT NULL'), postgresql_where=sa.text('parent_id IS NOT NULL'))
         batch_op.drop_index('uq_dispute_active_line', sqlite_where=sa.text("state <> 'closed'"), postgresql_where=sa.text("state <> 'closed'"))
         batch_op.drop_index('ix_dispute_queue', sqlite_where=sa.text("state IN ('intervention_requested', 'intervening')"), postgresql_where=sa.text("state IN ('intervention_requested', 'intervening')"))
+        batch_op.drop_index('ix_dispute_order_line_id')
         batch_op.drop_index('ix_dispute_merchant_id')
         batch_op.drop_index('ix_dispute_buyer_id')
         batch_op.drop_index('ix_dispute_assignee', sqlite_where=sa.text("state <> 'closed'"), postgresql_where=sa.text("state <> 'closed'"))
@@ -734,6 +787,7 @@ def downgrade() -> None:
         batch_op.drop_index('uq_transcript_entry_hash')
 
     op.drop_table('transcript_entry')
+    op.drop_table('staff_account')
     with op.batch_alter_table('policy_version', schema=None) as batch_op:
         batch_op.drop_index('uq_policy_version')
 
