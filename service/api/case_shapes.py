@@ -63,10 +63,11 @@ class StatusView(msgspec.Struct):
 
 
 class RefusalView(msgspec.Struct):
-    """The merchant's last refusal."""
+    """The merchant's last refusal; `proof` are the sha256 of files to read under `/attachments`."""
 
     reason: str
     message: str | None
+    proof: list[str]
 
 
 class OfferView(msgspec.Struct):

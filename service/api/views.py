@@ -196,9 +196,7 @@ def dispute_view(ctx: Context, seen: CaseSeen) -> DisputeView:
         offers_left=max(0, policy.offers_max - dispute.offers_used),
         modifications_left=max(0, policy.modifications_max - dispute.modifications),
         return_address=seen.return_address,
-        refusal=RefusalView(dispute.refusal_reason, seen.said(dispute.refusal_seq, "message"))
-        if dispute.refusal_reason
-        else None,
+        refusal=_refusal(seen),
         parent_id=_id(dispute.parent_id),
         successor_id=_id(seen.successor_id),
         created_at=instant_text(dispute.created_at),
@@ -247,6 +245,11 @@ def dispute_view(ctx: Context, seen: CaseSeen) -> DisputeView:
             ApprovalLine(Id(a.id), a.subject, a.state, a.proposer_id, _on(a.expires_at)) for a in seen.approvals
         ],
     )
+
+
+def _refusal(seen: CaseSeen) -> RefusalView | None:
+    reason, seq = seen.dispute.refusal_reason, seen.dispute.refusal_seq
+    return RefusalView(reason, seen.said(seq, "message"), seen.shown(seq, "proof")) if reason else None
 
 
 def _evidence(item: tables.EvidenceItem) -> EvidenceLine:

@@ -294,6 +294,11 @@ class CaseSeen:
         found = self.words.get(seq or 0, {}).get(name)
         return found if isinstance(found, str) else None
 
+    def shown(self, seq: int | None, name: str) -> list[str]:
+        """The fingerprints that an entry disclosed under this name."""
+        found = self.words.get(seq or 0, {}).get(name)
+        return [str(each) for each in found] if isinstance(found, list) else []
+
 
 def read_case(ctx: Context, case: CaseFile) -> CaseSeen:
     """Everything of the dispute that the actor may see, as it stands in this transaction."""
