@@ -17,16 +17,20 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from uuid_utils import uuid7
 
 from service.api import (
+    approvals,
     buyer,
+    evidence,
     health,
     inquiries,
     intervention,
     merchant,
     messages,
     moderation_check,
+    payments,
     promises,
     relays,
     returns,
+    settlement,
     systems,
     tickets,
     views,
@@ -41,8 +45,11 @@ from service.api.terms import public
 from service.flows import (
     approve,
     confirm_promise,
+    give_evidence,
+    hear_appeal,
     pay_refund,
     return_goods,
+    watch_disputes,
     watch_inquiries,
     watch_tickets,
 )
@@ -60,7 +67,17 @@ from service.store.relay_templates import load_relay_templates
 from service.store.rulepacks import load_rule_book
 from service.ticker import Ticker
 
-CLOCKED = (watch_inquiries, watch_tickets, confirm_promise, return_goods, pay_refund, approve)
+CLOCKED = (
+    watch_inquiries,
+    watch_tickets,
+    confirm_promise,
+    return_goods,
+    pay_refund,
+    approve,
+    give_evidence,
+    hear_appeal,
+    watch_disputes,
+)
 VERSION = "1.0.0"  # of the API
 MODULES = (
     views,
@@ -75,6 +92,10 @@ MODULES = (
     returns,
     moderation_check,
     systems,
+    settlement,
+    evidence,
+    approvals,
+    payments,
 )
 
 
@@ -97,6 +118,7 @@ class Parts:
     house: House
     metrics: Metrics
     ticker: Ticker
+    gateway: PaymentGateway
 
 
 def create_app(settings: Settings, *, now: Callable[[], datetime] = clock, tick: bool = True) -> Litestar:
@@ -152,6 +174,8 @@ def create_app(settings: Settings, *, now: Callable[[], datetime] = clock, tick:
         parts.database, parts.house, now, parts.metrics, ticks=lambda: not tick or parts.ticker.alive
     )
     app.state.parts = parts
+    app.state.gateway = parts.gateway
+    app.state.payment_secrets = (settings.payment_gateway_secret,) if settings.payment_gateway_secret else ()
     sealed = seal(app, contract)
     sealed.asgi_handler = Observed(sealed.asgi_handler, parts.metrics)
     return sealed
@@ -182,7 +206,7 @@ def make_parts(settings: Settings, now: Callable[[], datetime]) -> Parts:
         pay=lambda: pay_due(house, database, gateway, now),
         metrics=metrics,
     )
-    return Parts(settings, database, house, metrics, ticker)
+    return Parts(settings, database, house, metrics, ticker, gateway)
 
 
 def lay_out_demo(app: Litestar) -> None:

@@ -96,7 +96,7 @@ class ApprovalView(msgspec.Struct):
 )
 async def list_all(
     request: Request[Any, Any, Any],
-    state: Annotated[State | None, QueryParameter(description="Only proposals in this state")] = None,
+    in_state: Annotated[State | None, QueryParameter(name="state", description="Only proposals in this state")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
     cursor: Annotated[str | None, QueryParameter(pattern=LISTING.pattern)] = None,
 ) -> Response[Page[ApprovalLine]]:
@@ -109,8 +109,8 @@ async def list_all(
         next_cursor.append(more)
         return Shaped(200, Page([_line(each) for each in found[:limit]], more))
 
-    response = await look(request, lambda ctx: list_approvals(ctx, state=state, after=after, limit=limit), shape)
-    asked = {"state": state, "limit": limit}
+    response = await look(request, lambda ctx: list_approvals(ctx, state=in_state, after=after, limit=limit), shape)
+    asked = {"state": in_state, "limit": limit}
     response.headers["Link"] = link_header("/v1/approvals", asked, next_cursor=next_cursor[-1])
     return response
 
