@@ -22,6 +22,8 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# The demo issuer is on unless a real one is named: `make run` is for trying out, on either database.
+run: export DEMO := $(if $(DEMO),$(DEMO),$(if $(OIDC_ISSUER),0,1))
 run: setup  ## migrate, lay out demo data, serve (DATABASE_URL=… for PostgreSQL)
 	$(BIN)/intervention migrate
 	exec $(BIN)/intervention serve
