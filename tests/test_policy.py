@@ -222,6 +222,10 @@ def test_a_field_left_out_takes_its_default() -> None:
         {"ticket_blocking": {"TIMEOUT": "yes"}},
         {"overrides": {"return_refund": {"unheard_of": 1}}},
         {"overrides": []},
+        {"ticket_sla": []},
+        {"explicit_reply_actions": ["ship"] * 101},
+        {"ticket_sla": {f"category_{number}": "PT2H" for number in range(101)}},
+        {"overrides": {f"return_refund/{number}": {} for number in range(1_001)}},
     ],
 )
 def test_what_is_no_policy_is_refused(stored: dict[str, object]) -> None:
@@ -229,6 +233,21 @@ def test_what_is_no_policy_is_refused(stored: dict[str, object]) -> None:
     with pytest.raises(GuardFailed) as refused:
         from_json(stored)
     assert refused.value.code == "policy_malformed"
+
+
+def test_as_much_as_a_policy_may_hold_is_read() -> None:
+    """The bounds from inside, and a least that equals its most."""
+    stored: dict[str, object] = {
+        "explicit_reply_actions": ["ship"] * 100,
+        "ticket_sla": {**{f"category_{number}": "PT2H" for number in range(99)}, "refund_order_operation": "PT2H"},
+        "overrides": {f"return_refund/{number}": {} for number in range(1_000)},
+        "refusal_chars_min": 200,
+        "refusal_chars_max": 200,
+    }
+
+    policy = from_json(stored)
+
+    assert (len(policy.ticket_sla), len(policy.overrides)) == (100, 1_000)
 
 
 def test_reading_checks_what_it_read() -> None:
