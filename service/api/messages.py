@@ -152,9 +152,9 @@ async def get_all(
 )
 async def upload_one(request: Request[Any, Any, Any], dispute_id: FromPath[Id]) -> Response[FileKept]:
     """The type is read from the bytes; the same bytes twice are one file."""
+    whole = await request.body()  # taken in first: it is counted against the bound, and then it has its instant
     await look(request, lambda ctx: require_may_attach(ctx, str(dispute_id)), lambda ctx, _: Shaped(204, None))
     declared = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    whole = await request.body()
     files = runner(request).house.files
     # A crash after this line leaves a whole file that no row names: harmless, and found by fsck.
     stored = await asyncio.to_thread(files.put, whole, declared=None if declared == BINARY else declared)
