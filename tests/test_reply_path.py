@@ -351,9 +351,7 @@ def test_a_stored_answer_is_found_by_the_one_read(world: World) -> None:
     """The idempotency row comes with the read: no second trip for it."""
     _, inquiry = ask(world)
     plan = Plan()
-    plan.insert(
-        tables.IdempotencyRow, id="key", fingerprint="f", status=201, body='{"body": {}}', created_at=world.now
-    )
+    plan.insert(tables.IdempotencyRow, id="key", fingerprint="f", status=201, body='{"body": {}}', created_at=world.now)
     world.database.run(lambda tx: tx.apply([plan]))
 
     with pytest.raises(AnsweredBefore):
