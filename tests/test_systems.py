@@ -380,4 +380,4 @@ def test_an_instant_that_no_calendar_shows_is_malformed(edge: HttpWorld, at: str
 
     answer = send(edge, key, "/logistics-events", event)
 
-    assert (answer.status_code, answer.json()["code"]) == (400, "instant_out_of_range")
+    assert (answer.status_code, answer.json()["code"]) == (422, "instant_out_of_range")

@@ -12,7 +12,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
 from service.api.perform import Shaped, look, perform, runner
-from service.api.shapes import TEXT, Id, Instant, Page, instant_text
+from service.api.shapes import TEXT, Id, Instant, Nothing, Page, instant_text
 from service.api.terms import allow
 from service.domain.staff import Role
 from service.flows.approve import approve, list_approvals, read_approval, reject, withdraw
@@ -51,11 +51,7 @@ class RejectionBody(msgspec.Struct, forbid_unknown_fields=True):
     reason: Reason
 
 
-class Nothing(msgspec.Struct, forbid_unknown_fields=True):
-    """An empty body: `{}`."""
-
-
-class ApprovalLine(msgspec.Struct):
+class ProposalLine(msgspec.Struct):
     """A proposal in a list: its ids, kinds and amounts, no words."""
 
     id: Id
@@ -99,7 +95,7 @@ async def list_all(
     in_state: Annotated[State | None, QueryParameter(name="state", description="Only proposals in this state")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
     cursor: Annotated[str | None, QueryParameter(pattern=LISTING.pattern)] = None,
-) -> Response[Page[ApprovalLine]]:
+) -> Response[Page[ProposalLine]]:
     """An agent sees the own proposals, supervisors and auditors all."""
     after = None if cursor is None else str(LISTING.read(cursor)[0])
     next_cursor: list[str | None] = []
@@ -236,8 +232,8 @@ def approval_view(ctx: Context, approval_id: str) -> ApprovalView:
     )
 
 
-def _line(row: Approval) -> ApprovalLine:
-    return ApprovalLine(
+def _line(row: Approval) -> ProposalLine:
+    return ProposalLine(
         id=Id(row.id),
         dispute_id=Id(row.dispute_id),
         subject=row.subject,

@@ -288,14 +288,21 @@ def _require_announced_within(headers: Headers, bytes_max: int) -> None:
 
 
 def _require_clean_query(scope: HTTPScope, terms: dict[str, Any]) -> None:
-    """Refuse a query or path that is not UTF-8, holds a NUL, is endless, or names a parameter twice."""
+    """Refuse a query or path that is not UTF-8, holds NUL or `null`, is endless, or names a parameter twice."""
     query = scope.get("query_string", b"")
     if len(query) > QUERY_BYTES_MAX:
         raise Refusal("query_too_long", kind=Kind.MALFORMED, zh="查询参数过长", en="The query is too long")
     names: set[str] = set()
     for pair in query.split(b"&") if query else ():
-        name = _unquoted(pair.partition(b"=")[0])
-        _unquoted(pair)
+        name, value = (_unquoted(part) for part in pair.partition(b"=")[::2])
+        if value.strip().lower() == "null":  # the reader would take it for a parameter that is left out
+            raise Refusal(
+                "null_parameter",
+                kind=Kind.MALFORMED,
+                zh="查询参数没有 null，不需要时请省略",
+                en="There is no null in a query; leave the parameter out",
+                parameter=name[:100],
+            )
         if name and name in names and name not in terms.get("repeatable", ()):
             raise Refusal(
                 "repeated_parameter",

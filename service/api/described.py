@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -25,6 +26,7 @@ from litestar.openapi.spec import (
 )
 from litestar.routes import HTTPRoute
 
+from service.api.links import link_operations
 from service.api.preconditions import IDEMPOTENCY_KEY, IF_MATCH
 from service.api.problems import PROBLEM_JSON
 from service.api.shapes import Problem
@@ -70,19 +72,30 @@ def document_refusals(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
 
 
 def harden_openapi(document: OpenAPI, operations: Mapping[tuple[str, str], HTTPRouteHandler]) -> OpenAPI:
-    """Say what Litestar cannot derive: header parameters, headers of answers, credentials, closed objects."""
-    _close_objects(document)
+    """Say what Litestar cannot derive: shapes as they are read, header parameters, headers of answers, credentials."""
     document.components.security_schemes = {
         SECURITY: SecurityScheme(
             type="http", scheme="bearer", description="An access token of the configured issuer, or an API key rk_..."
         )
     }
+    described = list(_described(document, operations))
+    for operation, handler, method in described:
+        _describe(operation, handler, method)
+    _say_shapes(document, described)
+    _share_refusals(document, described)
+    link_operations({str(operation.operation_id): operation for operation, _, _ in described})
+    return document
+
+
+Described = tuple[Operation, HTTPRouteHandler, str]
+
+
+def _described(document: OpenAPI, operations: Mapping[tuple[str, str], HTTPRouteHandler]) -> Iterator[Described]:
     for path, item in (document.paths or {}).items():
         for method in ("get", "post", "put", "patch", "delete"):
             operation: Operation | None = getattr(item, method)
             if operation is not None:
-                _describe(operation, operations[path, method.upper()], method.upper())
-    return document
+                yield operation, operations[path, method.upper()], method.upper()
 
 
 def _describe(operation: Operation, handler: HTTPRouteHandler, method: str) -> None:
@@ -159,19 +172,63 @@ def _headers(code: str, terms: Mapping[str, object]) -> dict[str, OpenAPIHeader]
     return headers
 
 
-def _close_objects(document: OpenAPI) -> None:
-    """additionalProperties: false wherever the reader forbids unknown fields."""
-    schemas = document.components.schemas or {}
-    for struct in _all_structs(msgspec.Struct):
-        if not struct.__struct_config__.forbid_unknown_fields:
-            continue
-        for name in (struct.__name__, f"{struct.__module__}_{struct.__name__}".replace(".", "_")):
-            schema = schemas.get(name)
-            if schema is not None and set(schema.properties or {}) == set(struct.__struct_encode_fields__):
-                schema.additional_properties = False
+def _say_shapes(document: OpenAPI, described: Iterable[Described]) -> None:
+    """Replace every shape by the reader's own description of it: each bound, each closed object, as it is enforced.
+
+    Litestar's loses the bounds of an optional number and of the items of a list.
+    """
+    places: list[tuple[OpenAPIMediaType, Any]] = []
+    for operation, handler, _ in described:
+        data = handler.parsed_fn_signature.parameters.get("data")
+        if data is not None and isinstance(operation.request_body, RequestBody):
+            places += [(content, data.annotation) for content in operation.request_body.content.values()]
+        for code, response in (operation.responses or {}).items():
+            if isinstance(response, OpenAPIResponse):
+                shape = _answered(handler, int(code))
+                places += [(content, shape) for content in (response.content or {}).values()]
+                _add_problem(int(code), response, places)
+    structs = list(dict.fromkeys(struct for _, shape in places for struct in _structs(shape)))
+    references, schemas = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
+    named = {struct: Reference(ref=given["$ref"]) for struct, given in zip(structs, references, strict=True)}
+    for content, shape in places:
+        told = [named[struct] for struct in _structs(shape)]
+        if told:
+            content.schema = told[0] if len(told) == 1 else Schema(any_of=told)
+    document.components.schemas = dict(sorted(schemas.items()))
 
 
-def _all_structs(base: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
-    for struct in base.__subclasses__():
-        yield struct
-        yield from _all_structs(struct)
+def _answered(handler: HTTPRouteHandler, code: int) -> Any:
+    """The type of an answer: as documented for its status, or as the handler returns it."""
+    if code in (handler.responses or {}):
+        return (handler.responses or {})[code].data_container
+    returned = handler.parsed_fn_signature.return_type
+    return returned.inner_types[0].annotation if returned.inner_types else returned.annotation
+
+
+def _add_problem(code: int, response: OpenAPIResponse, places: list[tuple[OpenAPIMediaType, Any]]) -> None:
+    """Where a refusal's status also has a body of the operation's own (a blocked text), it can still be a problem."""
+    if code >= 400 and PROBLEM_JSON not in (response.content or {}):
+        problem = OpenAPIMediaType()
+        response.content = {**(response.content or {}), PROBLEM_JSON: problem}
+        places.append((problem, Problem))
+
+
+def _structs(shape: Any) -> list[Any]:
+    """The shape itself, or the members of a union; nothing for what is no Struct (bytes)."""
+    if isinstance(shape, UnionType):
+        return [struct for member in get_args(shape) for struct in _structs(member)]
+    kind = get_origin(shape) or shape
+    return [shape] if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else []
+
+
+def _share_refusals(document: OpenAPI, described: Iterable[Described]) -> None:
+    """Every refusal stands once, under components."""
+    shared: dict[str, OpenAPIResponse | Reference] = {}
+    for operation, _, _ in described:
+        for code, response in (operation.responses or {}).items():
+            if isinstance(response, OpenAPIResponse) and PROBLEM_JSON in (response.content or {}):
+                name = f"Problem{code}" if len(response.content or {}) == 1 else f"ProblemOrOutcome{code}"
+                shared[name] = response
+                assert operation.responses is not None, "it was just read"
+                operation.responses[code] = Reference(ref=f"#/components/responses/{name}")
+    document.components.responses = dict(sorted(shared.items()))

@@ -12,7 +12,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from service.api.outcomes import outcome_responses, shape_outcome
 from service.api.perform import Shaped, look, perform, runner
-from service.api.shapes import TEXT, Id, Instant, Line, instant_text
+from service.api.shapes import TEXT, Id, Instant, Line, Nothing, instant_text
 from service.api.terms import allow
 from service.api.views import READERS
 from service.domain.duration import duration_of
@@ -84,10 +84,6 @@ class ItemBody(msgspec.Struct, forbid_unknown_fields=True):
     confirm_token: Id | None = None
 
 
-class Nothing(msgspec.Struct, forbid_unknown_fields=True):
-    """An empty body: `{}`."""
-
-
 class EvidenceRequestView(msgspec.Struct):
     """A window for evidence."""
 
@@ -140,6 +136,7 @@ class Evidence(msgspec.Struct):
     opt=allow(*ACTORS, consumes=FILE_TYPES, body_bytes_max=FILE_BYTES_MAX),
     operation_id="uploadFile",
     summary="Upload one file: the raw bytes",
+    request_max_body_size=FILE_BYTES_MAX,
     tags=["evidence"],
 )
 async def upload_one(

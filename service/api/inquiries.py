@@ -9,9 +9,9 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody
 
-from service.api.outcomes import OutcomeBody, shape_outcome
+from service.api.outcomes import OutcomeBody, outcome_responses, shape_outcome
 from service.api.perform import Shaped, answer_id, look, perform
-from service.api.shapes import Id, Instant, MarketplaceId, Note, instant_text
+from service.api.shapes import TEXT, Id, Instant, MarketplaceId, Note, instant_text
 from service.api.terms import allow, idempotency_key
 from service.domain.staff import Role
 from service.flows.ask_merchant import Asked, close_inquiry, hand_over, open_inquiry, send_agent_message
@@ -24,7 +24,7 @@ ANSWERERS = (Role.MERCHANT_OWNER, Role.MERCHANT_SEAT)
 READERS = (*ASKERS, *ANSWERERS, Role.AUDITOR)
 
 ClientMessageId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.:-]+$")]
-Text = Annotated[str, msgspec.Meta(max_length=2_000, pattern=r"^[^\u0000\ud800-\udfff]*$")]
+Text = Annotated[str, msgspec.Meta(max_length=2_000, pattern=TEXT)]
 Sha256 = Annotated[str, msgspec.Meta(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -146,6 +146,7 @@ async def get_one(request: Request[Any, Any, Any], inquiry_id: FromPath[Id]) -> 
     operation_id="answerInquiry",
     summary="The merchant answers",
     tags=["inquiries"],
+    responses=outcome_responses(),
 )
 async def answer(
     request: Request[Any, Any, Any], inquiry_id: FromPath[Id], data: JSONBody[Answer]

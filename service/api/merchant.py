@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody
 
 from service.api.case_shapes import DisputeView
 from service.api.perform import Shaped, perform
-from service.api.shapes import TEXT, Id, Instant, Money, Note, instant_text
+from service.api.shapes import TEXT, Id, Instant, Money, Note, Nothing, instant_text
 from service.api.terms import allow
 from service.api.views import act, action_responses
 from service.domain.staff import Role
@@ -65,10 +65,6 @@ class OfferBody(msgspec.Struct, forbid_unknown_fields=True):
     amount: Money
     note: Note | None = None
     confirm_token: Id | None = None
-
-
-class Nothing(msgspec.Struct, forbid_unknown_fields=True):
-    """An empty body: `{}`."""
 
 
 class NoticeView(msgspec.Struct):

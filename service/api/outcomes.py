@@ -136,9 +136,11 @@ def shape_outcome(outcome: Outcome) -> Shaped:
 
 
 def outcome_responses() -> dict[int, ResponseSpec]:
-    """The statuses beside 201 with which an outcome body may come, for the OpenAPI document."""
+    """The statuses beside a good one with which an outcome body may come, for the OpenAPI document."""
     told: dict[int, tuple[type[Any], str]] = {
         202: (OutcomeBody, "Held: edit it, or send it as it is with the token"),
+        403: (OutcomeBody, "Not sent: acknowledge the notice; or the role or scope does not allow it"),
+        422: (OutcomeBody, "Not sent: edit it; or a rule of the house says no"),
     }
     return {
         status: ResponseSpec(body, description=text, generate_examples=False) for status, (body, text) in told.items()

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody
 
-from service.api.outcomes import Bilingual, shape_outcome
+from service.api.outcomes import Bilingual, outcome_responses, shape_outcome
 from service.api.perform import Shaped, look, perform
 from service.api.shapes import TEXT, Id, Instant, InstantIn, Money, instant_text, sane_instant
 from service.api.terms import allow
@@ -172,6 +172,7 @@ async def confirm_one(
     operation_id="correctPromise",
     summary="Set time or amount right; the act confirms the corrected promise",
     tags=["promises"],
+    responses=outcome_responses(),
 )
 async def set_right(
     request: Request[Any, Any, Any], dispute_id: FromPath[Id], promise_id: FromPath[Id], data: JSONBody[Corrected]
@@ -210,6 +211,7 @@ async def say_no(
     operation_id="fulfilPromise",
     summary="The merchant shows that it kept its word",
     tags=["promises"],
+    responses=outcome_responses(),
 )
 async def show_kept(
     request: Request[Any, Any, Any], dispute_id: FromPath[Id], promise_id: FromPath[Id], data: JSONBody[Kept]

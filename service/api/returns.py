@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody
 
 from service.api.case_shapes import DisputeView, ShipmentLine
 from service.api.perform import Shaped, look
-from service.api.shapes import TEXT, Id, instant_text
+from service.api.shapes import TEXT, Id, Nothing, instant_text
 from service.api.terms import allow
 from service.api.views import READERS, act, action_responses
 from service.domain.carriers import CARRIERS
@@ -50,10 +50,6 @@ class Inspection(msgspec.Struct, forbid_unknown_fields=True):
     note: Note = ""
     evidence: Files = []
     confirm_token: Id | None = None
-
-
-class Nothing(msgspec.Struct, forbid_unknown_fields=True):
-    """The action says it all."""
 
 
 class ReturnView(msgspec.Struct):

@@ -13,7 +13,6 @@ from service.api.perform import Shaped, look
 from service.api.settlement_shapes import (
     AppealBody,
     Appeals,
-    Nothing,
     OfflineBody,
     ReasonsBody,
     Refunds,
@@ -26,7 +25,7 @@ from service.api.settlement_shapes import (
     refund_view,
     ruling_view,
 )
-from service.api.shapes import Id
+from service.api.shapes import Id, Nothing
 from service.api.terms import allow
 from service.api.views import READERS, act, action_responses
 from service.domain.staff import Role

@@ -84,10 +84,6 @@ class OfflineBody(msgspec.Struct, forbid_unknown_fields=True):
     proof_sha256: Sha256
 
 
-class Nothing(msgspec.Struct, forbid_unknown_fields=True):
-    """An empty body: `{}`."""
-
-
 class CiteView(msgspec.Struct):
     """What was cited; `text` null where the viewer does not read that conversation."""
 
@@ -191,7 +187,7 @@ def _cite(cite: CiteBody) -> Cite:
     if cite.message_id is None or cite.text is None or cite.start is None or cite.end is None or cite.evidence_id:
         raise Refusal(
             "citation_incomplete",
-            kind=Kind.MALFORMED,
+            kind=Kind.GUARD,
             zh="引用须为消息的完整位置与原文,或一件凭证",
             en="A citation is a message with start, end and text, or a piece of evidence",
         )

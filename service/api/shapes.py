@@ -60,6 +60,10 @@ class Money(Struct, forbid_unknown_fields=True, frozen=True):
     currency: Annotated[str, Meta(pattern=rf"^[A-Z]{{3}}{END}")] = "CNY"
 
 
+class Nothing(Struct, forbid_unknown_fields=True):
+    """The address says all there is to say; the body is `{}`."""
+
+
 class Page(Struct, Generic[T]):
     """One page of a list; `next_cursor` is null on the last one."""
 
@@ -94,15 +98,15 @@ class Problem(Struct):
 
 
 def sane_instant(at: datetime) -> datetime:
-    """An instant that came in, in UTC; one that no calendar of ours could show is malformed.
+    """An instant that came in, in UTC; one that no calendar of ours could show is refused.
 
     Raises:
-        Refusal: 400 `instant_out_of_range`: before 2000 or after 2199.
+        Refusal: 422 `instant_out_of_range`: before 2000 or after 2199.
     """
     if not INSTANT_LEAST <= at <= INSTANT_MOST:
         raise Refusal(
             "instant_out_of_range",
-            kind=Kind.MALFORMED,
+            kind=Kind.GUARD,
             zh="时间超出可用范围",
             en="Times lie between 2000 and 2199",
         )

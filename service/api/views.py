@@ -32,7 +32,7 @@ from service.api.case_shapes import (
     TimerView,
     WhyNot,
 )
-from service.api.outcomes import Bilingual, OutcomeBody, shape_outcome
+from service.api.outcomes import Bilingual, outcome_responses, shape_outcome
 from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
 from service.api.perform import Shaped, look, perform
 from service.api.preconditions import if_match, require_if_match
@@ -153,9 +153,7 @@ def shape_case(ctx: Context, dispute_id: str, *, status: int = 200) -> Shaped:
 
 def action_responses() -> dict[int, ResponseSpec]:
     """Beside 200: where a text was held or blocked, the outcome body (api.md section 2)."""
-    return {
-        202: ResponseSpec(OutcomeBody, description="A text was held; nothing has moved", generate_examples=False),
-    }
+    return outcome_responses()
 
 
 # --- from rows to shapes --------------------------------------------------------------------------------------------
