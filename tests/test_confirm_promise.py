@@ -375,6 +375,15 @@ def test_what_a_correction_may_not_be(world: World, change: dict[str, Any], code
     assert states(world) == ["extracted"]
 
 
+def test_an_act_without_a_sum_is_not_given_one(world: World) -> None:
+    """A relay says all that was confirmed: 发货 has no amount that the buyer could be told."""
+    dispute, inquiry = ask(world)
+    (found,) = say(world, inquiry, TODAY)
+    correction = Correction(found.canonical_sha256, amount_fen=5_000)
+
+    refused("correction_too_wide", lambda: world.tell(OWNER, lambda ctx: correct(ctx, dispute, found.id, correction)))
+
+
 def test_a_correction_over_the_seats_limit_is_no_correction(world: World) -> None:
     """A seat corrects within its limit."""
     dispute, inquiry = ask(world)

@@ -39,7 +39,7 @@ NOTE: Final = "promise_note"  # the merchant's text field, with a correction or 
 CONFIRMATIONS_MAX: Final = 20  # choice: more than the promises of two messages
 AHEAD_MAX: Final = timedelta(days=365)  # choice
 MONEY: Final = frozenset({"refund", "partial_refund"})  # what the order line's cap bounds
-_OPEN: Final = frozenset({"extracted", "confirmation_requested"})
+WITH_A_SUM: Final = MONEY | {"compensate"}  # the acts whose canonical text and relay say an amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def correct(ctx: Context, dispute_id: str, promise_id: str, correction: Correcti
         may_commit=True,  # `require_may_commit` has looked
         commit_limit_fen=commit_limit_fen(seat),
         amount_fen=_committed_fen(case, promise.action, meant.amount_fen, meant.amount_max_fen),
-        only_time_or_amount=promise.action in RELAYED_ACTIONS and meant.text.sha256_hex != promise.canonical_sha256,
+        only_time_or_amount=_is_correction(promise, correction, meant),
     )
     PROMISE.advance(promise.state, "merchant_correct", facts, side="merchant")
     _require_shown(promise, correction)
@@ -220,6 +220,12 @@ def _corrected(promise: tables.Promise, correction: Correction) -> _Meant:
     if due_at is not None:
         due_at = due_at.replace(microsecond=0)  # the canonical text is to the second
     return _Meant(amount, most, due_at, canonical(promise.action, amount, most, due_at))
+
+
+def _is_correction(promise: tables.Promise, correction: Correction, meant: _Meant) -> bool:
+    """Another time or amount of the same promise: no other act, no sum where the act has none, and not nothing."""
+    fits = promise.action in RELAYED_ACTIONS and (correction.amount_fen is None or promise.action in WITH_A_SUM)
+    return fits and meant.text.sha256_hex != promise.canonical_sha256
 
 
 def _require_shown(promise: tables.Promise, correction: Correction) -> None:

@@ -1,0 +1,518 @@
+"""What the platform says to a buyer: confirmed promises word for word, or words that promise nothing. No way round."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.domain.canonical import canonical
+from service.domain.cleared_words import clear_free_text
+from service.domain.errors import Refusal
+from service.domain.promise_net import net
+from service.domain.promise_text import extract, relayable
+from service.domain.transcript import entry
+from service.flows.ask_merchant import Asked, send_agent_message
+from service.flows.confirm_promise import Confirmation, Correction, ask_confirm, confirm, correct, decline
+from service.flows.context import Context
+from service.flows.receive_reply import Said, receive_reply
+from service.flows.serve_ticket import TicketAnswer, TicketWanted, issue_manual_ticket, respond
+from service.flows.tell_buyer import Relay, list_told, tell_buyer
+from service.store import tables
+from service.store.buyer_channel import say_to_buyer
+from service.store.words import words_of
+from service.store.writes import Plan
+from tests.clockwork import fire
+from tests.over_http import HttpWorld, new_http_world
+from tests.promise_world import ask, new_name, press, promise_of, relay, say, set_columns
+from tests.world import (
+    AGENT,
+    AUDITOR,
+    BUYER,
+    OTHER_AGENT,
+    OTHER_BUYER,
+    OWNER,
+    SEAT,
+    SUPERVISOR,
+    World,
+    new_world,
+)
+
+TODAY, REFUND = "今天18点前发货", "明天12点前给您退款50元"
+NEUTRAL = "您好,已收到您的申请,正在核实相关情况,感谢您的耐心等待。"
+
+
+@pytest.fixture
+def world(database: str, tmp_path: Path) -> Iterator[World]:
+    with new_world(database, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def edge(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
+    with new_http_world(database, tmp_path) as made:
+        yield made
+
+
+def refused(code: str, action: Callable[[], object]) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        action()
+    assert caught.value.code == code
+    return caught.value
+
+
+def write(world: World, dispute: str, text: str, actor: Any = AGENT) -> str:
+    return world.tell(actor, lambda ctx: tell_buyer(ctx, dispute, Relay(new_name(world), text=text)))
+
+
+def told(world: World, dispute: str, actor: Any = BUYER) -> list[str]:
+    return [each.text for each in world.tell(actor, lambda ctx: list_told(ctx, dispute))]
+
+
+def confirmed(world: World, text: str = TODAY) -> tuple[str, str]:
+    """A dispute with one confirmed promise: (dispute, promise)."""
+    dispute, inquiry = ask(world)
+    (found,) = say(world, inquiry, text)
+    press(world, dispute, found)
+    return dispute, found.id
+
+
+# --- relaying -------------------------------------------------------------------------------------------------------
+
+
+def test_the_buyer_is_told_what_the_merchant_confirmed(world: World) -> None:
+    """Source 002 III step 3; the entry of the relay names the confirmation entry by its hash."""
+    dispute, promise = confirmed(world)
+
+    message = relay(world, dispute, promise)
+
+    row = promise_of(world, promise)
+    assert told(world, dispute) == ["商家已知悉,会于2026年11月23日18:00:00(北京时间)前为您发货。"]
+    assert (row.state, world.armed(promise)) == ("relayed", {"promise_due": row.due_at})
+    made = world.row(tables.TranscriptEntry, dispute_id=dispute, seq=row.relay_seq)
+    assert row.confirmation_hash is not None
+    assert json.loads(made.body)["facts"] == {
+        "message": message,
+        "source": "promises",
+        "promises": [{"id": promise, "confirmation": base64.b64encode(row.confirmation_hash).decode()}],
+    }
+
+
+def test_several_promises_are_one_message(world: World) -> None:
+    """Rendered by templates, in the order named."""
+    dispute, inquiry = ask(world)
+    found = say(world, inquiry, "今天18点前发货,另外明天12点前补偿您五块钱")
+    press(world, dispute, *found)
+
+    relay(world, dispute, *(p.id for p in found))
+
+    (text,) = told(world, dispute)
+    assert "为您发货" in text
+    assert "5.00元" in text
+
+
+def test_what_was_not_confirmed_is_not_relayed(world: World) -> None:
+    """409 `promise_not_confirmed`, alone or beside a confirmed one; nothing is left behind."""
+    dispute, inquiry = ask(world)
+    first, second = say(world, inquiry, "今天18点前发货,另外明天12点前补偿您五块钱")
+    press(world, dispute, first)
+
+    refused("promise_not_confirmed", lambda: relay(world, dispute, second.id))
+    refused("promise_not_confirmed", lambda: relay(world, dispute, first.id, second.id))
+    world.tell(AGENT, lambda ctx: ask_confirm(ctx, dispute, second.id))
+    refused("promise_not_confirmed", lambda: relay(world, dispute, second.id))
+
+    assert told(world, dispute) == []
+    assert promise_of(world, first.id).state == "confirmed"
+
+
+def test_relaying_twice_is_one_message_to_the_buyer(world: World) -> None:
+    """Edge case 33: agent forwards twice (one buyer message), alone or both agents' clicks."""
+    dispute, promise = confirmed(world)
+
+    first = relay(world, dispute, promise)
+    again = relay(world, dispute, promise)
+    by_supervisor = relay(world, dispute, promise, actor=SUPERVISOR)
+
+    assert first == again == by_supervisor
+    assert len(told(world, dispute)) == 1
+    assert world.kinds(dispute).count("buyer.told") == 1
+
+
+def test_a_promise_told_before_is_not_told_again_beside_a_new_one(world: World) -> None:
+    """409 `promise_already_relayed` names those that were."""
+    dispute, inquiry = ask(world)
+    first, second = say(world, inquiry, "今天18点前发货,另外明天12点前补偿您五块钱")
+    press(world, dispute, first, second)
+    relay(world, dispute, first.id)
+
+    refusal = refused("promise_already_relayed", lambda: relay(world, dispute, first.id, second.id))
+    relay(world, dispute, second.id)
+    refused("promise_already_relayed", lambda: relay(world, dispute, first.id, second.id))
+
+    assert refusal.facts["promise_ids"] == [first.id]
+    assert len(told(world, dispute)) == 2
+
+
+def test_a_promise_whose_time_has_passed_is_not_told(world: World) -> None:
+    """Nobody promises the past, not even for somebody else."""
+    dispute, promise = confirmed(world)
+    due_at = promise_of(world, promise).due_at
+    assert due_at is not None
+    world.now = due_at
+
+    refused("promise_already_due", lambda: relay(world, dispute, promise))
+
+    assert told(world, dispute) == []
+
+
+def test_a_row_that_was_tampered_with_relays_nothing(world: World) -> None:
+    """The relay needs exactly the hash that the confirmation entry in the transcript names."""
+    dispute, promise = confirmed(world, REFUND)
+    row = promise_of(world, promise)
+    forged = canonical("partial_refund", 9_000, None, row.due_at)
+
+    set_columns(world, tables.Promise, promise, amount_fen=9_000)
+    refused("canonical_mismatch", lambda: relay(world, dispute, promise))
+    set_columns(
+        world,
+        tables.Promise,
+        promise,
+        canonical_sha256=forged.sha256_hex,
+        confirmed_canonical=forged.sha256_hex,
+        canonical_zh=forged.zh,
+    )
+    refused("canonical_mismatch", lambda: relay(world, dispute, promise))
+    set_columns(world, tables.Promise, promise, confirmation_hash=b"\x07" * 32)
+    refused("canonical_mismatch", lambda: relay(world, dispute, promise))
+
+    assert told(world, dispute) == []
+
+
+def test_a_promise_that_the_order_contradicts_needs_a_supervisors_reason(world: World) -> None:
+    """D15: more money than the line can give back: an agent cannot relay it, a supervisor explains."""
+    dispute, promise = confirmed(world, "退款 500 元,今天内")
+
+    refused("contradicts_order", lambda: relay(world, dispute, promise))
+    refused("contradicts_order", lambda: relay(world, dispute, promise, override_reason="我说可以"))
+    refused("contradicts_order", lambda: relay(world, dispute, promise, actor=SUPERVISOR))
+    relay(world, dispute, promise, actor=SUPERVISOR, override_reason="商家另付差额,已核实")
+
+    assert promise_of(world, promise).state == "relayed"
+
+
+# --- free text ------------------------------------------------------------------------------------------------------
+
+
+def test_words_that_promise_nothing_go_out_as_they_are(world: World) -> None:
+    """Free text of the agent that carries no promise cue at all."""
+    dispute = world.make_dispute()
+
+    write(world, dispute, NEUTRAL)
+
+    assert told(world, dispute) == [NEUTRAL]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "商家今天会给您发货",
+        "商家承诺明天退款50元",
+        "我们保证尽快给您处理,明天有结果",
+        "明 天 发 货",
+        "ni fang xin, ming tian fa huo",
+        "The merchant will ship it tomorrow",
+        "商家承诺:2026年11月23日18:00:00(北京时间)前发货。",
+    ],
+)
+def test_words_that_could_be_heard_as_a_promise_stay(world: World, text: str) -> None:
+    """422 `uncleared_promise` names the words and what to do; the gate prefers refusing."""
+    dispute = world.make_dispute()
+
+    refusal = refused("uncleared_promise", lambda: write(world, dispute, text))
+
+    words: Any = refusal.facts["words"]
+    assert words
+    assert all(text[w["start"] : w["end"]] == w["text"] for w in words)
+    assert "ask_merchant" in str(refusal.facts["remedies"])
+    assert told(world, dispute) == []
+    assert "buyer.told" not in world.kinds(dispute)
+
+
+def test_a_confirmed_promise_is_told_by_its_id_not_in_the_agents_words(world: World) -> None:
+    """Merchant text never reaches the buyer in the platform's name, confirmed or not."""
+    dispute, _ = confirmed(world)
+
+    refused("uncleared_promise", lambda: write(world, dispute, TODAY))
+
+
+@pytest.mark.parametrize(
+    ("relayed", "code"),
+    [
+        (Relay("m"), "relay_content"),
+        (Relay("m", ("p",), "也说两句"), "relay_content"),
+        (Relay("m", text="字" * 2_001), "text_length"),
+        (Relay("m", ("p",)), "not_found"),
+    ],
+)
+def test_what_no_relay_is(world: World, relayed: Relay, code: str) -> None:
+    """Promises or words, within bounds, of this dispute."""
+    dispute = world.make_dispute()
+
+    refused(code, lambda: world.tell(AGENT, lambda ctx: tell_buyer(ctx, dispute, relayed)))
+
+
+def test_only_the_agent_of_the_dispute_writes_to_its_buyer(world: World) -> None:
+    """api.md section 3: forward promise to buyer: assigned agent, supervisor."""
+    dispute, promise = confirmed(world)
+    early = world.make_dispute("requested")
+
+    refused("not_your_dispute", lambda: relay(world, dispute, promise, actor=OTHER_AGENT))
+    refused("not_found", lambda: write(world, early, NEUTRAL))
+    write(world, dispute, NEUTRAL, SUPERVISOR)
+    sent = Relay("m-same", text=NEUTRAL)
+    world.tell(AGENT, lambda ctx: tell_buyer(ctx, dispute, sent))
+    refused("duplicate_message", lambda: world.tell(AGENT, lambda ctx: tell_buyer(ctx, dispute, sent)))
+
+    assert len(told(world, dispute)) == 2
+
+
+def test_a_closed_dispute_is_sealed(world: World) -> None:
+    """Nothing is said about a dispute that has closed."""
+    dispute = world.make_dispute(
+        "closed", intervened_at=world.now, closed_at=world.now, outcome="BUYER_WITHDREW", assignee_id=AGENT.subject
+    )
+
+    refused("dispute_closed", lambda: write(world, dispute, NEUTRAL))
+
+
+def test_who_reads_what_the_buyer_was_told(world: World) -> None:
+    """The buyer and the platform; the shop has its promises instead."""
+    dispute = world.make_dispute()
+    write(world, dispute, NEUTRAL)
+
+    assert [told(world, dispute, who) for who in (BUYER, AGENT, AUDITOR)] == [[NEUTRAL]] * 3
+    for stranger in (OTHER_BUYER, OWNER):
+        refused("not_found", lambda stranger=stranger: told(world, dispute, stranger))
+
+
+# --- no way round ---------------------------------------------------------------------------------------------------
+
+
+def test_the_channel_takes_nothing_but_cleared_words_that_its_entry_commits_to(world: World) -> None:
+    """The store function that writes a buyer-channel message accepts only `ClearedWords`."""
+    made = entry(case="c", seq=1, prev=None, at=world.now, kind="buyer.told", actor={"t": "platform_agent"})
+    about = {"message_id": "m", "dispute_id": "c", "sender_side": "platform_agent", "sender_id": "a"}
+    more: dict[str, Any] = about | {"client_message_id": "m", "received_at": world.now}
+    forged: Any = "商家会发货"
+
+    with pytest.raises(AssertionError, match="only cleared words"):
+        say_to_buyer(Plan(), forged, made, **more)
+    with pytest.raises(AssertionError, match="commits to the cleared words"):
+        say_to_buyer(Plan(), clear_free_text(NEUTRAL), made, **more)
+
+
+MERCHANT_SAYS = (
+    TODAY,
+    REFUND,
+    "好的",
+    "尽量今天发货",
+    "您退回后我们退款50元",
+    "不能今天发",
+    "快递说明天到",
+    "今天18点前发货,另外明天12点前补偿您五块钱",
+    "三天内补发",
+    "可以今天给您退款",
+)
+AGENT_SAYS = (
+    NEUTRAL,
+    "商家今天会给您发货",
+    "商家承诺明天退款50元",
+    "请您今天提供商品照片",
+    "The merchant will refund you tomorrow",
+    TODAY,
+)
+ANYTHING = (
+    "say",
+    "ticket",
+    "ask",
+    "ask_confirm",
+    "confirm",
+    "wrong_hash",
+    "correct",
+    "decline",
+    "relay",
+    "relay_two",
+    "write",
+    "quote",
+    "wait",
+)
+USUAL = ("say", "confirm", "relay")  # as often as all the rest, so that most plays come to tell the buyer something
+STEPS_OF_A_PLAY = 16
+
+
+class Play:
+    """One dispute in which anybody may do anything at any time; what is refused is refused."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.dispute = world.make_dispute(policy_id="demo")
+        self.inquiry = ask(world, self.dispute)[1]
+        set_columns(world, tables.Seat, "seat-1", designated=True)
+
+    def do(self, step: str, number: int, other: int) -> None:
+        """One step by one actor."""
+        world, dispute = self.world, self.dispute
+        promises = world.rows(tables.Promise, dispute_id=dispute)
+        recent = promises[-3:]  # mostly what was just said
+        one = recent[number % len(recent)] if promises else None
+        two = promises[other % len(promises)] if promises else None
+        merchant = (OWNER, SEAT)[other % 2]
+        name = new_name(world)
+        text, own = MERCHANT_SAYS[number % len(MERCHANT_SAYS)], AGENT_SAYS[number % len(AGENT_SAYS)]
+        if step == "say":
+            said = Said(name, text=text)
+            world.tell(merchant, lambda ctx: receive_reply(ctx, self.inquiry, said, key_id=name), one_statement=True)
+        elif step == "ticket":
+            ticket = world.tell(
+                AGENT, lambda ctx: issue_manual_ticket(ctx, dispute, TicketWanted("product", "何时发货"))
+            )
+            world.tell(merchant, lambda ctx: respond(ctx, ticket, TicketAnswer(name, text)))
+        elif step == "ask":
+            world.tell(AGENT, lambda ctx: send_agent_message(ctx, self.inquiry, Asked(name, "请确认今天是否可以发货")))
+        elif step == "write":
+            world.tell(AGENT, lambda ctx: tell_buyer(ctx, dispute, Relay(name, text=own)))
+        elif step == "wait":
+            fire(world, at=world.now + timedelta(seconds=(1, 5, 3_600, 40_000)[other]))
+        elif one is not None and two is not None:
+            self._about(step, one, two, merchant, name)
+
+    def _about(self, step: str, one: tables.Promise, two: tables.Promise, merchant: Any, name: str) -> None:
+        world, dispute = self.world, self.dispute
+        stories: dict[str, tuple[Any, Callable[[Context], object]]] = {
+            "ask_confirm": (AGENT, lambda ctx: ask_confirm(ctx, dispute, one.id)),
+            "confirm": (merchant, lambda ctx: confirm(ctx, dispute, [Confirmation(one.id, one.canonical_sha256)])),
+            "wrong_hash": (merchant, lambda ctx: confirm(ctx, dispute, [Confirmation(one.id, two.canonical_sha256)])),
+            "correct": (
+                merchant,
+                lambda ctx: correct(
+                    ctx,
+                    dispute,
+                    one.id,
+                    Correction(one.canonical_sha256, due_at=world.now + timedelta(hours=30), amount_fen=two.amount_fen),
+                ),
+            ),
+            "decline": (merchant, lambda ctx: decline(ctx, dispute, one.id)),
+            "relay": (AGENT, lambda ctx: tell_buyer(ctx, dispute, Relay(name, (one.id,)))),
+            "relay_two": (AGENT, lambda ctx: tell_buyer(ctx, dispute, Relay(name, (one.id, two.id)))),
+            "quote": (AGENT, lambda ctx: tell_buyer(ctx, dispute, Relay(name, text=one.canonical_zh))),
+        }
+        world.tell(*stories[step])
+
+    def require_gate_held(self) -> int:
+        """Everything that was said to the buyer rests on the merchant's act, by the transcript alone."""
+        world, dispute = self.world, self.dispute
+        said = [m for m in world.rows(tables.Message, dispute_id=dispute) if m.sender_side not in ("merchant", "buyer")]
+        said = [m for m in said if m.conversation != "inquiry"]
+        assert {m.conversation for m in said} <= {"relay"}
+        words = world.database.read(lambda tx: words_of(tx.session, dispute, [m.seq for m in said]))
+        entries = sorted(world.rows(tables.TranscriptEntry, dispute_id=dispute), key=lambda e: e.seq)
+        promises = {p.id: p for p in world.rows(tables.Promise, dispute_id=dispute)}
+        for message in said:
+            facts = json.loads(entries[message.seq - 1].body)["facts"]
+            text = str(words[message.seq]["text"])
+            if facts["source"] == "free_text":
+                assert net(text) == ()
+                assert not [e for e in extract(text, None, world.now) if relayable(e)]
+                continue
+            self._require_acts(message, facts, entries, promises, text)
+        return len(said)
+
+    def _require_acts(
+        self,
+        message: tables.Message,
+        facts: dict[str, Any],
+        entries: list[tables.TranscriptEntry],
+        promises: dict[str, tables.Promise],
+        text: str,
+    ) -> None:
+        assert facts["promises"]
+        for named in facts["promises"]:
+            promise = promises[named["id"]]
+            (act,) = [e for e in entries if base64.b64encode(e.hash).decode() == named["confirmation"]]
+            body = json.loads(act.body)
+            fields = canonical(promise.action, promise.amount_fen, promise.amount_max_fen, promise.due_at)
+            assert act.seq < message.seq
+            assert (body["kind"], body["actor"]["t"]) == ("promise.confirmed", "merchant")
+            assert body["facts"] == {"promise": promise.id, "canonical": fields.sha256_hex}
+            assert promise.wording == "unconditional"
+            assert promise.amount_fen is None or f"{promise.amount_fen // 100}.{promise.amount_fen % 100:02d}元" in text
+        due = [promises[named["id"]].due_at for named in facts["promises"]]
+        assert text.count("(北京时间)") == len([d for d in due if d is not None])
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_nothing_said_to_the_buyer_contains_an_unconfirmed_promise(world: World, seed: int) -> None:
+    """Edge case 34: over random interleavings of every actor, by the transcript alone."""
+    play, dice = Play(world), random.Random(seed)  # dice, not Hypothesis: its short lists seldom come to a relay
+
+    for _ in range(STEPS_OF_A_PLAY):
+        with suppress(Refusal):
+            play.do(dice.choice((*ANYTHING, *USUAL * 4)), dice.randrange(12), dice.randrange(4))
+
+    play.require_gate_held()
+
+
+def test_the_property_above_sees_relays_and_free_text(world: World) -> None:
+    """Edge case 34: the proof is not empty: a play that does everything right says two things to the buyer."""
+    play = Play(world)
+
+    for step in (("say", 0, 0), ("confirm", 0, 0), ("relay", 0, 0), ("write", 0, 0)):
+        play.do(*step)
+
+    assert play.require_gate_held() == 2
+
+
+# --- the edge -------------------------------------------------------------------------------------------------------
+
+
+def test_from_the_question_to_the_buyer_over_http(edge: HttpWorld) -> None:
+    """Source 002's own example (今天发货), by every endpoint on the way."""
+    dispute = edge.make_dispute(line=edge.place_order(), assignee_id="demo-agent-1", policy_id="demo")
+    question = {"client_message_id": "q-1", "text": "请您确认下今天是否可以发货"}
+    inquiry = edge.post("agent", f"/disputes/{dispute}/inquiries", question).json()
+    reply = {"client_message_id": "a-1", "text": TODAY}
+    sent = edge.post("owner", f"/inquiries/{inquiry['id']}/messages", reply).json()
+    (found,) = sent["promises"]
+    path = f"/disputes/{dispute}/promises/{found['id']}"
+    too_early = edge.post("agent", f"{path}/relay", {"client_message_id": "r-1"})
+    act = {"promises": [{"promise_id": found["id"], "canonical_sha256": found["canonical_sha256"]}]}
+
+    asked = edge.post("agent", f"{path}/ask-confirm", {})
+    pressed = edge.post("owner", f"/disputes/{dispute}/promises/confirm", act)
+    relayed = edge.post("agent", f"{path}/relay", {"client_message_id": "r-2"})
+    again = edge.post(
+        "agent", f"/disputes/{dispute}/relays", {"client_message_id": "r-3", "promise_ids": [found["id"]]}
+    )
+    free = edge.post("agent", f"/disputes/{dispute}/relays", {"client_message_id": "r-4", "text": "商家今天会发货"})
+
+    assert (too_early.status_code, too_early.json()["code"]) == (409, "promise_not_confirmed")
+    assert [asked.status_code, pressed.status_code, relayed.status_code] == [200, 200, 201]
+    assert pressed.json()["items"][0]["state"] == "confirmed"
+    assert again.json()["id"] == relayed.json()["id"]
+    assert (free.status_code, free.json()["code"]) == (422, "uncleared_promise")
+    assert free.json()["words"]
+    (message,) = edge.get("buyer", f"/disputes/{dispute}/relays").json()["items"]
+    assert message["text"].endswith("为您发货。")
+    (known,) = edge.get("buyer", f"/disputes/{dispute}/promises").json()["items"]
+    assert (known["state"], known["start"], known["message_id"]) == ("relayed", None, None)
