@@ -13,6 +13,8 @@ from sqlalchemy import URL, Engine, create_engine, text
 
 from tests.postgres_server import postgres_server
 
+pytest_plugins = ["tests.proofs"]  # sizes, seeds and figures of the long proofs
+
 # --- databases -------------------------------------------------------------------------------------------------------
 # Each worker of pytest-xdist makes one SQLite file and one PostgreSQL database with the whole schema, once; a test gets
 # a copy. PostgreSQL starts with the first test that wants it.
