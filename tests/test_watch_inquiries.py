@@ -1,0 +1,89 @@
+"""The smaller clocks of an inquiry: warnings while there is time, the end of an idle session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from service.domain.policy import REPLY_WINDOW_MOST
+from service.flows.watch_inquiries import DECISIONS
+from service.store import tables
+from tests.clockwork import fire
+from tests.promise_world import ask, say
+from tests.world import World, new_world
+
+SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
+
+
+@pytest.fixture
+def world(database: str, tmp_path: Path) -> Iterator[World]:
+    with new_world(database, tmp_path) as made:
+        yield made
+
+
+def warned(world: World, dispute: str) -> int:
+    return world.kinds(dispute).count("inquiry.warned")
+
+
+def test_the_merchant_is_warned_when_sixty_and_when_twenty_seconds_are_left(world: World) -> None:
+    """R1w: 60 s left and 20 s left; a warning has no settle margin, and each comes once."""
+    dispute, inquiry = ask(world)
+    due_at = world.row(tables.Inquiry, id=inquiry).due_at
+    assert due_at is not None
+
+    seen = []
+    for left in (60 * SECOND + MICROSECOND, 60 * SECOND, 30 * SECOND, 20 * SECOND, 10 * SECOND):
+        fire(world, at=due_at - left)
+        seen.append(warned(world, dispute))
+
+    assert seen == [0, 1, 1, 2, 2]
+    events = [e for e in world.rows(tables.Outbox, dispute_id=dispute) if e.type == "inquiry.warning"]
+    assert sorted(e.payload["seconds_left"] for e in events) == [20, 60]
+
+
+def test_who_has_answered_is_not_warned(world: World) -> None:
+    """A delivered answer disarms the window and its warnings."""
+    dispute, inquiry = ask(world)
+    say(world, inquiry, "今天18点前发货")
+
+    fire(world, at=world.now + 170 * SECOND)
+
+    assert warned(world, dispute) == 0
+
+
+def test_a_warning_that_comes_too_late_is_not_given(world: World) -> None:
+    """A process that stood still: the window is over, its warnings are moot, the window closes."""
+    dispute, inquiry = ask(world)
+
+    fire(world, at=world.now + 300 * SECOND)
+
+    assert warned(world, dispute) == 0
+    assert world.row(tables.Inquiry, id=inquiry).state == "expired"
+
+
+def test_a_session_in_which_nobody_asks_on_ends_by_itself(world: World) -> None:
+    """I1: PT10M after an answer; no ticket, nothing counts, the seat is free again."""
+    dispute, inquiry = ask(world)
+    say(world, inquiry, "今天18点前发货")
+    ends = world.now + timedelta(minutes=10)
+
+    fire(world, at=ends + SECOND - MICROSECOND)
+    early = world.row(tables.Inquiry, id=inquiry).state
+    fire(world, at=ends + SECOND)
+
+    row = world.row(tables.Inquiry, id=inquiry)
+    assert (early, row.state, row.close_cause) == ("awaiting_agent", "closed", "idle")
+    assert world.rows(tables.Ticket) == []
+    assert world.rows(tables.StandingEvent) == []
+    assert all(seat.open_inquiries == 0 for seat in world.rows(tables.Seat))
+    assert "inquiry.closed" in world.kinds(dispute)
+
+
+def test_every_warning_that_a_policy_may_ask_for_has_a_decision() -> None:
+    """A policy may warn at any whole second before the longest window is over."""
+    seconds = range(int(REPLY_WINDOW_MOST.total_seconds()))
+
+    assert {f"reply_warning_{left}" for left in seconds} <= set(DECISIONS)
