@@ -6,7 +6,7 @@ READY := .venv/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench soak chaos lock
+.PHONY: help setup run test check bench soak chaos openapi lock
 
 help:  ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ soak: setup  ## the long proofs at full length
 
 chaos: setup  ## kills, races and mutations at full length
 	LONG_PROOFS=whole $(BIN)/pytest -m chaos -s
+
+openapi: setup  ## write openapi/openapi.json from the code
+	$(BIN)/python -m tests.openapi_document
 
 lock: setup  ## renew requirements.lock after a change of pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra dev pyproject.toml -o requirements.lock

@@ -329,7 +329,7 @@ def test_the_document_says_what_the_edge_enforces(app: Litestar) -> None:
     assert document["components"]["schemas"]["CaseIn"]["additionalProperties"] is False
     assert document["components"]["schemas"]["Money"]["additionalProperties"] is False
     assert "additionalProperties" not in document["components"]["schemas"]["Problem"]
-    assert create["security"] == [{"BearerToken": []}]
+    assert create["security"] == [{"BearerToken": ["buyer"]}]
     assert document["paths"]["/v1/demo/tokens"]["post"]["security"] == []
 
 

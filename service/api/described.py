@@ -30,6 +30,7 @@ from service.api.links import link_operations
 from service.api.preconditions import IDEMPOTENCY_KEY, IF_MATCH
 from service.api.problems import PROBLEM_JSON
 from service.api.shapes import Problem
+from service.domain.staff import Role
 
 DESCRIPTION = {
     400: "The request does not match the contract",
@@ -100,7 +101,7 @@ def _described(document: OpenAPI, operations: Mapping[tuple[str, str], HTTPRoute
 
 def _describe(operation: Operation, handler: HTTPRouteHandler, method: str) -> None:
     terms: Mapping[str, Any] = handler.opt
-    operation.security = [] if terms.get("public") else [{SECURITY: list[str]()}]
+    operation.security = [{SECURITY: named} for named in _who(terms)]
     for parameter in operation.parameters or []:
         _drop_null(parameter)
     operation.parameters = [*(operation.parameters or []), *_header_parameters(method, terms)] or None
@@ -111,6 +112,16 @@ def _describe(operation: Operation, handler: HTTPRouteHandler, method: str) -> N
             if code == "200" and terms.get("produces"):
                 response.content = _raw(terms["produces"])
             response.headers = {**(response.headers or {}), **_headers(str(code), terms)}
+
+
+def _who(terms: Mapping[str, Any]) -> list[list[str]]:
+    """Any of these roles, a system with its scopes; nobody in particular where an operation is public.
+
+    OpenAPI 3.1 has role names in a security requirement for what is not OAuth.
+    """
+    scopes = sorted(terms.get("scopes", ()))
+    roles: frozenset[Role] = terms.get("roles", frozenset())
+    return [[role.value, *(scopes if role is Role.SYSTEM else [])] for role in Role if role in roles]
 
 
 def _raw(media_types: Iterable[str]) -> dict[str, OpenAPIMediaType]:

@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody
 
 from service.api.outcomes import OutcomeBody, outcome_responses, shape_outcome
 from service.api.perform import Shaped, answer_id, look, perform
-from service.api.shapes import TEXT, Id, Instant, MarketplaceId, Note, instant_text
+from service.api.shapes import TEXT, ClientClock, Id, Instant, MarketplaceId, Note, instant_text
 from service.api.terms import allow, idempotency_key
 from service.domain.staff import Role
 from service.flows.ask_merchant import Asked, close_inquiry, hand_over, open_inquiry, send_agent_message
@@ -44,7 +44,7 @@ class Answer(msgspec.Struct, forbid_unknown_fields=True):
     text: Text = ""
     attachment: MarketplaceId | None = None
     confirm_token: Id | None = None
-    sent_at: str | None = None  # the client's clock, never used
+    sent_at: ClientClock | None = None
 
 
 class Closing(msgspec.Struct, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from litestar.enums import ParamType
 from litestar.openapi.spec import Link, OpenAPIResponse, Operation, Parameter
 
 # Where an answer says what the next request needs.
@@ -68,7 +69,7 @@ def link_operations(operations: Mapping[str, Operation]) -> None:
 
 def _link(source: Operation, target: Operation, given: Mapping[str, str]) -> None:
     taken = {each.name: each for each in target.parameters or [] if isinstance(each, Parameter)}
-    parameters = {f"{taken[name].param_in}.{name}": value for name, value in given.items() if name in taken}
+    parameters = {f"{ParamType(taken[name].param_in).value}.{name}": given[name] for name in given if name in taken}
     for code, answer in (source.responses or {}).items():
         if code in ("200", "201") and isinstance(answer, OpenAPIResponse):
             link = Link(operation_id=target.operation_id, parameters=parameters)

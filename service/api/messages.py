@@ -13,7 +13,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from service.api.outcomes import OutcomeBody, ReceiptBody, outcome_responses, shape_outcome
 from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
 from service.api.perform import Shaped, look, perform, runner
-from service.api.shapes import TEXT, Id, Instant, MarketplaceId, Page, instant_text
+from service.api.shapes import TEXT, ClientClock, Id, Instant, MarketplaceId, Page, instant_text
 from service.api.terms import allow
 from service.api.views import READERS
 from service.domain.staff import Role
@@ -60,7 +60,7 @@ class ChatMessage(msgspec.Struct, forbid_unknown_fields=True):
     text: Annotated[str, msgspec.Meta(max_length=2_000, pattern=TEXT)] = ""
     attachment: MarketplaceId | None = None
     confirm_token: Id | None = None
-    sent_at: str | None = None  # the client's clock, never used (edge case 16)
+    sent_at: ClientClock | None = None  # edge case 16
 
 
 class SentMessage(msgspec.Struct):

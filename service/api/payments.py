@@ -74,10 +74,10 @@ async def _believed(request: Request[Any, Any, Any], data: CallbackBody) -> Refu
     if secrets:
         headers = {name: request.headers.get(name, "") for name in SIGNED}
         return verify_callback(headers, await request.body(), secrets, now=runner(request).now())
-    event_id = request.headers.get("webhook-id") or require_idempotency_key(
-        request.headers.getall("Idempotency-Key", [])
-    )
     status = await asyncio.to_thread(_asked, request.app.state.gateway, data.key or data.refund_id)
+    keys = request.headers.getall("Idempotency-Key", [])
+    named = request.headers.get("webhook-id") or (require_idempotency_key(keys) if keys else "")
+    event_id = named or f"{data.refund_id} {status}"  # the same word about the same refund is the same event
     return RefundCallback(event_id, data.refund_id, status, data.key, data.amount_fen)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, ValidationError, convert, field
 
 from service.api.preconditions import END
 from service.domain.errors import Kind, Refusal
@@ -48,6 +48,7 @@ Instant = Annotated[
     ),
 ]
 InstantIn = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset")]
+ClientClock = Annotated[str, Meta(max_length=64, pattern=TEXT, description="What the client's clock says; never used")]
 
 AmountMinor = Annotated[int, Meta(ge=0, le=AMOUNT_MINOR_MAX, description="Minor units (fen)")]
 Revision = Annotated[int, Meta(ge=0, le=2**53 - 1, description="Grows with every change; the ETag")]
@@ -111,6 +112,21 @@ def sane_instant(at: datetime) -> datetime:
             en="Times lie between 2000 and 2199",
         )
     return at.astimezone(UTC)
+
+
+def read_instant(text: str, *, name: str) -> datetime:
+    """An instant from the query, where no reader looks at types.
+
+    Raises:
+        Refusal: 400 `invalid`: not RFC 3339 with an offset.
+    """
+    try:
+        return convert(text, InstantIn)
+    except ValidationError as error:
+        told = {"in": "query", "pointer": f"/{name}", "message": str(error)}
+        raise Refusal(
+            "invalid", kind=Kind.MALFORMED, zh="请求内容不符合接口约定", en="Not as documented", errors=[told]
+        ) from error
 
 
 def instant_text(instant: datetime) -> str:

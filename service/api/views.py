@@ -36,7 +36,7 @@ from service.api.outcomes import Bilingual, outcome_responses, shape_outcome
 from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
 from service.api.perform import Shaped, look, perform
 from service.api.preconditions import if_match, require_if_match
-from service.api.shapes import Id, InstantIn, Money, Page, instant_text
+from service.api.shapes import Id, Money, Page, instant_text, read_instant
 from service.api.terms import allow
 from service.domain.dispute import DISPUTE, STATE_LABELS, SUB_STATUS_LABELS, stage_of
 from service.domain.errors import ArrowMissing, Kind, Refusal, WindowClosed
@@ -67,6 +67,7 @@ READERS = (
     Role.AUDITOR,
 )
 LISTING = Keyset("uuid")
+DUE_BEFORE = "A clock of theirs ends before; RFC 3339 with an offset"
 
 
 # --- acting ---------------------------------------------------------------------------------------------------------
@@ -363,7 +364,7 @@ async def list_disputes(
     in_state: Annotated[
         StateName | None, QueryParameter(name="state", description="Only disputes in this state")
     ] = None,
-    due_before: Annotated[InstantIn | None, QueryParameter(description="A clock of theirs ends before")] = None,
+    due_before: Annotated[str | None, QueryParameter(format="date-time", description=DUE_BEFORE)] = None,
     assignee: Annotated[
         str | None, QueryParameter(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.:-]+$", description="Staff only")
     ] = None,
@@ -372,10 +373,11 @@ async def list_disputes(
 ) -> Response[Page[DisputeLine]]:
     """By role: a buyer's own, a shop's own, what came to the platform, or all."""
     after = None if cursor is None else str(LISTING.read(cursor)[0])
+    before = None if due_before is None else read_instant(due_before, name="due_before")
     next_cursor: list[str | None] = []
 
     def story(ctx: Context) -> list[CaseLine]:
-        return list_cases(ctx, limit=limit, after=after, state=in_state, due_before=due_before, assignee=assignee)
+        return list_cases(ctx, limit=limit, after=after, state=in_state, due_before=before, assignee=assignee)
 
     def shape(ctx: Context, found: list[CaseLine]) -> Shaped:
         more = LISTING.write(found[limit - 1].dispute.id) if len(found) > limit else None
@@ -385,7 +387,7 @@ async def list_disputes(
     response = await look(request, story, shape)
     asked = {
         "state": in_state,
-        "due_before": None if due_before is None else instant_text(due_before),
+        "due_before": None if before is None else instant_text(before),
         "assignee": assignee,
         "limit": limit,
     }
