@@ -25,6 +25,7 @@ from tests.world import (
     AGENT,
     AUDITOR,
     BUYER,
+    MARKETPLACE,
     OTHER_AGENT,
     OWNER,
     SUPERVISOR,
@@ -111,6 +112,25 @@ def test_nobody_works_on_their_own_purchase(world: World, action: str) -> None:
         )
 
     assert refused.code == "conflict_of_interest"
+
+
+def test_nobody_is_handed_a_case_who_no_longer_works_here(world: World) -> None:
+    """What the marketplace told last counts; an agent it never spoke of is taken at their word."""
+    dispute_id = at_work(world)
+    world.tell(
+        MARKETPLACE, lambda ctx: settle_dispute.know_staff(ctx, OTHER_AGENT.subject, buyer_id=None, active=False)
+    )
+
+    refused = refusal_of(
+        world, AGENT, lambda ctx: settle_dispute.transfer(ctx, dispute_id, assignee_id=OTHER_AGENT.subject)
+    )
+    world.tell(
+        MARKETPLACE, lambda ctx: settle_dispute.know_staff(ctx, OTHER_AGENT.subject, buyer_id="buyer-9", active=True)
+    )
+    world.tell(AGENT, lambda ctx: settle_dispute.transfer(ctx, dispute_id, assignee_id=OTHER_AGENT.subject))
+
+    assert refused.code == "agent_inactive"
+    assert dispute(world, dispute_id).assignee_id == OTHER_AGENT.subject
 
 
 def test_a_case_is_handed_over_released_and_taken_up_again(world: World) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from service.domain.dispute import DISPUTE
 from service.domain.dispute_facts import DisputeFacts
-from service.domain.errors import Absent, Conflict, Forbidden
+from service.domain.errors import Absent, Conflict, Forbidden, GuardFailed
 from service.domain.staff import Actor, Role
 from service.flows.asking_evidence import ask_both
 from service.flows.context import Context
@@ -72,7 +72,7 @@ def transfer(ctx: Context, dispute_id: str, *, assignee_id: str) -> None:
         Absent: no such dispute, or one that never came to the platform.
         Forbidden: `not_your_dispute`.
         Conflict: `arrow_missing`.
-        GuardFailed: `conflict_of_interest`.
+        GuardFailed: `conflict_of_interest`, `agent_inactive`.
     """
     case = _case_of_platform(ctx, dispute_id)
     claims = case.dispute.assignee_id is None and assignee_id == ctx.actor.subject
@@ -90,8 +90,15 @@ def release(ctx: Context, dispute_id: str) -> None:
     _hand_to(ctx, require_agents_case(ctx, dispute_id), None)
 
 
+def know_staff(ctx: Context, subject: str, *, buyer_id: str | None, active: bool) -> None:
+    """The marketplace says which account a person of the platform shops with, and whether they still work there."""
+    ctx.plan.put(tables.StaffAccount, subject, buyer_id=buyer_id, active=active, updated_at=ctx.now)
+
+
 def _hand_to(ctx: Context, case: CaseFile, assignee_id: str | None) -> None:
     before = case.dispute.assignee_id
+    if assignee_id is not None and not people.is_at_work(ctx.tx.session, assignee_id):
+        raise GuardFailed("agent_inactive", zh="该客服已停用", en="This agent no longer works here")
     conflicted = assignee_id is not None and people.shops_as(ctx.tx.session, assignee_id, case.dispute.buyer_id)
     move(
         ctx,

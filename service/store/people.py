@@ -69,3 +69,9 @@ def shops_as(session: Session, subject: str, buyer_id: str) -> bool:
     """Whether a person of the platform is this buyer: by the account they shop with, or by their own name."""
     account = session.get(StaffAccount, subject)
     return subject == buyer_id or (account is not None and account.buyer_id == buyer_id)
+
+
+def is_at_work(session: Session, subject: str) -> bool:
+    """Whether a person of the platform may be given a case; nobody is known to have left unless we were told."""
+    account = session.get(StaffAccount, subject)
+    return account is None or account.active
