@@ -1,8 +1,8 @@
 """Real server processes for the proofs that kill, race and stop them.
 
 A process that serves takes seconds to import and to compile the rules. The *cradle* does that once and forks servers
-on demand: each is `intervention serve` with its own memory, threads and connections, ready in a moment, and dies of
-SIGKILL like any other. Run as `python -m tests.serving` this file is the cradle.
+on demand: each is `intervention serve` with its own memory, threads and connections, and dies of SIGKILL like any
+other. Run as `python -m tests.serving` this file is the cradle.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -41,6 +43,7 @@ class Server:
     port: int
     log: Path
     started_at: float = field(default_factory=time.monotonic)
+    ready_seconds: float = 0.0  # from its start until it could be given work
     ended: bool = False  # once gone its number may be somebody else's
 
     @property
@@ -123,19 +126,26 @@ class Cradle:
         """Start a server on a migrated database and wait until it is ready."""
         for _ in range(ATTEMPTS):
             server = self.begin(database_url, folder, **more)
-            if server.ready() is not None:
+            if (seconds := server.ready()) is not None:
+                server.ready_seconds = seconds
                 return server
         raise AssertionError(f"the server did not start: {server.log.read_text()[-4000:]}")
 
     def begin(self, database_url: str, folder: Path, **more: str) -> Server:
         """Start a server and do not wait."""
         port = free_port()
+        return self._fork({"environ": environment(database_url, folder, port) | more}, port)
+
+    def play(self, part: str, *words: str) -> Server:
+        """Let a forked process play a part, the name of a function `module:function` that takes words; do not wait."""
+        return self._fork({"part": part, "words": words}, 0)
+
+    def _fork(self, asked: dict[str, Any], port: int) -> Server:
         self._started += 1
-        log = self._folder / f"server-{self._started}.log"
-        asked = {"environ": environment(database_url, folder, port) | more, "log": str(log)}
+        log = self._folder / f"process-{self._started}.log"
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+        self._process.stdin.write(json.dumps(asked | {"log": str(log)}).encode() + b"\n")
         self._process.stdin.flush()
         pid = int(self._process.stdout.readline())
         self._servers.append(server := Server(pid, port, log))
@@ -227,15 +237,12 @@ def rock(asked: IO[bytes], answers: IO[bytes]) -> None:
     for line in iter(asked.readline, b""):
         pid = os.fork()
         if pid == 0:
-            _be_a_server(json.loads(line))
+            _be_somebody(json.loads(line))
         answers.write(b"%d\n" % pid)
         answers.flush()
 
 
-def _be_a_server(asked: Mapping[str, Any]) -> None:
-    from service.commands import serve
-    from service.settings import Settings
-
+def _be_somebody(asked: Mapping[str, Any]) -> None:
     status = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -244,16 +251,26 @@ def _be_a_server(asked: Mapping[str, Any]) -> None:
         for stream in (1, 2):
             os.dup2(sink, stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.environ.update(asked["environ"])
-        status = serve.run(Settings.from_env(asked["environ"]), host=None, port=None)
+        if "part" in asked:
+            module, _, function = asked["part"].partition(":")
+            getattr(importlib.import_module(module), function)(*asked["words"])
+            status = 0
+        else:
+            status = _serve(asked["environ"])
     except BaseException:
-        import traceback
-
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _serve(environ: Mapping[str, str]) -> int:
+    from service.commands import serve
+    from service.settings import Settings
+
+    os.environ.update(environ)
+    return serve.run(Settings.from_env(environ), host=None, port=None)
 
 
 def _die_with_the_cradle() -> None:
