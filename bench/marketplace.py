@@ -13,7 +13,7 @@ from service.domain.policy import DEFAULT
 from service.domain.staff import Actor, Role
 from service.domain.timers import inquiry_timers
 from service.flows.context import Context, House, Policies
-from service.flows.moves import arm_all
+from service.flows.issuing import arm_all
 from service.store import tables
 from service.store.engine import Database, Transaction, create_schema, make_engine
 from service.store.files import FolderStore

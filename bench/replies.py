@@ -123,11 +123,17 @@ class Noting:
             return self.driver.execute(statement, parameters)
         return Nothing()
 
+    def executemany(self, statement: str, rows: list[Any]) -> Any:
+        """Note one statement a row: the floor runs what the service runs."""
+        self.said.extend((statement, row) for row in rows)
+        return Nothing(len(rows))
+
 
 class Nothing:
     """The cursor of a write that was not run."""
 
-    rowcount = 1
+    def __init__(self, rowcount: int = 1) -> None:
+        self.rowcount = rowcount
 
     def fetchone(self) -> tuple[int]:
         """One row was guarded."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from service.flows.hearing import Outcome
 from service.store import tables
 from service.store.files import StoredFile
 from service.store.quotations import Quotation, verify_quotation
+from service.store.rulepacks import load_rule_book
 from service.store.writes import Plan
 from tests.over_http import HttpWorld, new_http_world
 from tests.world import (
@@ -39,6 +42,7 @@ from tests.world import (
     OTHER_BUYER,
     OTHER_OWNER,
     OWNER,
+    RULES,
     SEAT,
     SUPERVISOR,
     World,
@@ -166,6 +170,22 @@ def test_a_held_message_goes_out_with_its_token_once(world: World) -> None:
 
     assert sent.outcome == "sent"
     assert texts(world, BUYER, dispute_id) == [BOASTS]
+
+
+def test_a_token_is_no_good_once_the_rules_have_changed(world: World, tmp_path: Path) -> None:
+    """Edge case 31: rule pack swapped between preview and send: what was held is judged anew."""
+    dispute_id = world.make_dispute("requested")
+    held = outcome(world, SEAT, dispute_id, text=BOASTS)
+    shutil.copytree(RULES, tmp_path / "rules")
+    pack = tmp_path / "rules" / "packs" / "abuse.yaml"
+    pack.write_text(pack.read_text("utf-8").replace("version: 1\n", "version: 2\n", 1), "utf-8")
+    newer = load_rule_book(tmp_path / "rules")
+    world.house = replace(world.house, rules=lambda: newer)
+
+    with pytest.raises(Conflict, match="confirm_token_invalid"):
+        post(world, SEAT, dispute_id, text=BOASTS, confirm_token=held.confirm_token)
+
+    assert texts(world, BUYER, dispute_id) == []
 
 
 def test_a_token_ends_after_ten_minutes(world: World) -> None:

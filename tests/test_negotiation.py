@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
+from time import sleep
 from typing import Any
 
 import pytest
@@ -39,6 +41,7 @@ from service.flows.overtaken import overtaken_by_clock
 from service.flows.read_case import read_case, require_seen
 from service.store import tables
 from service.store.disputes import load_case
+from service.store.engine import Transaction
 from service.store.writes import Plan
 from tests.over_http import HttpWorld, new_http_world
 from tests.world import (
@@ -935,6 +938,41 @@ def test_an_answer_to_a_blocked_text_is_its_outcome(http: HttpWorld) -> None:
     assert answer.json()["outcome"] in ("edit", "rejected", "notice")
     assert answer.json()["findings"]
     assert http.get("buyer", f"/disputes/{dispute_id}").json()["state"] == "requested"
+
+
+def test_a_process_that_stalled_beyond_the_end_answers_in_time_all_the_same(http: HttpWorld) -> None:
+    """Section 4: received before due_at, decided after the clock struck, the page seen stale: 409 with `in_time`."""
+    dispute_id = http.open_one()
+    due_at = START + timedelta(hours=48)
+    locked, go_on = Event(), Event()
+
+    def strike(tx: Transaction) -> None:
+        """Holds the dispute while the request waits, then lets the clock win."""
+        ctx = http.house.context(tx, actor=THE_CLOCK, now=due_at + timedelta(seconds=1), received_at=due_at)
+        case = load_case(tx.session, dispute_id)
+        assert case is not None
+        locked.set()
+        assert go_on.wait(20)
+        move(ctx, case, "seller_response_timeout", facts_of(ctx, case))
+        tx.apply([ctx.plan])
+
+    http.now = due_at - timedelta(microseconds=1)
+    body = {"reason": "other", "message": POLITE}
+    with ThreadPoolExecutor(1) as pool:
+        struck = http.database.submit(strike)
+        assert locked.wait(20)
+        asked = pool.submit(lambda: http.act("owner", dispute_id, "seller-refuse", body, if_match='"1"'))
+        sleep(0.5)  # the request is received and waits for the lock
+        http.now = due_at + timedelta(seconds=2)
+        go_on.set()
+        struck.result(20)
+        answer = asked.result(20)
+
+    assert (answer.status_code, answer.json()["code"], answer.json()["in_time"]) == (409, "window_closed", True)
+    assert http.kinds(dispute_id)[-1] == "dispute.overtaken_by_clock"
+    assert http.row(tables.Task, dispute_id=dispute_id).kind == "seller_response_was_in_time"
+    late = http.act("owner", dispute_id, "seller-refuse", body, if_match='"1"')
+    assert (late.status_code, late.json()["code"]) == (412, "stale_revision")
 
 
 OTHERS: dict[str, tuple[str, ...]] = {  # action → users of the demo who may not even try

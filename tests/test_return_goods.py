@@ -32,6 +32,7 @@ from service.store.disputes import load_case
 from service.store.timers import timer_id
 from service.store.writes import Plan
 from tests.clockwork import fire
+from tests.over_http import HttpWorld, new_http_world
 from tests.world import BUYER, MARKETPLACE, OTHER_BUYER, OTHER_OWNER, OWNER, SEAT, World, new_world
 
 SECOND, MICROSECOND, DAY = timedelta(seconds=1), timedelta(microseconds=1), timedelta(days=1)
@@ -46,6 +47,12 @@ INSULT = "你是不是有病"
 @pytest.fixture
 def world(database: str, tmp_path: Path) -> Iterator[World]:
     with new_world(database, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def edge(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
+    with new_http_world(database, tmp_path) as made:
         yield made
 
 
@@ -500,3 +507,27 @@ def _set(world: World, model: Any, key: str, **columns: object) -> None:
     plan = Plan()
     plan.update(model, key, **columns)
     world.database.run(lambda tx: tx.apply([plan]))
+
+
+# --- the edge -------------------------------------------------------------------------------------------------------
+
+
+def test_a_return_over_http(edge: HttpWorld) -> None:
+    """api.md: ship-return, report-return-problem with If-Match; a blocked note is an outcome body, not a problem."""
+    dispute = edge.make_dispute("awaiting_return", line=edge.place_order(), type="return_refund")
+    parcel = {"carrier": "sf", "tracking_no": NUMBER}
+
+    blind = edge.post("buyer", f"/disputes/{dispute}/actions/ship-return", parcel)
+    stale = edge.act("buyer", dispute, "ship-return", parcel, if_match='"999"')
+    shipped = edge.act("buyer", dispute, "ship-return", parcel)
+    blocked = edge.act("owner", dispute, "report-return-problem", {"ack": "NOT_RECEIVED", "note": INSULT})
+    notice = edge.act("owner", dispute, "report-return-problem", {"ack": "NOT_RECEIVED", "note": "没有收到包裹"})
+    reported = edge.act("owner", dispute, "report-return-problem", {"ack": "NOT_RECEIVED"})
+
+    assert [blind.status_code, stale.status_code, shipped.status_code] == [428, 412, 200]
+    assert shipped.json()["return_shipments"][0]["tracking_no"] == NUMBER
+    assert blocked.headers["Content-Type"] == "application/json"
+    assert (blocked.status_code, blocked.json()["outcome"]) == (403, "notice")
+    assert notice.json()["outcome"] == "notice"  # nothing more goes out until the notice is read
+    assert (reported.status_code, reported.json()["state"]) == (200, "intervention_requested")
+    assert reported.headers["ETag"] == f'"{reported.json()["revision"]}"'

@@ -29,6 +29,7 @@ from service.flows.serve_ticket import (
 from service.store import tables
 from service.store.disputes import load_case
 from tests.clockwork import fire
+from tests.over_http import HttpWorld, new_http_world
 from tests.world import AGENT, AUDITOR, OTHER_AGENT, OTHER_OWNER, OWNER, SEAT, SUPERVISOR, World, new_world
 
 GOOD, INSULT, HELD = "我们今天会给消费者发货。", "你是不是有病", "快递丢件不关我的事"
@@ -39,6 +40,12 @@ HOUR, SECOND, MICROSECOND = timedelta(hours=1), timedelta(seconds=1), timedelta(
 @pytest.fixture
 def world(database: str, tmp_path: Path) -> Iterator[World]:
     with new_world(database, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def edge(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
+    with new_http_world(database, tmp_path) as made:
         yield made
 
 
@@ -525,3 +532,72 @@ def _set(tx: Any, model: Any, key: str, **columns: object) -> None:
     plan = Plan()
     plan.update(model, key, **columns)
     tx.apply([plan])
+
+
+# --- the edge -------------------------------------------------------------------------------------------------------
+
+
+def test_a_ticket_from_issue_to_acceptance_over_http(edge: HttpWorld) -> None:
+    """api.md: `/service-tickets` with acknowledge, respond, reject, extend, accept; outcomes of one shape."""
+    dispute = edge.make_dispute(line=edge.place_order(), assignee_id="demo-agent-1")
+    issued = edge.post(
+        "agent", "/service-tickets", {"dispute_id": dispute, "category": "product", "question": QUESTION}
+    )
+    path = f"/service-tickets/{issued.json()['id']}"
+
+    dry = edge.post("agent", f"{path}/extend", {"extension": "PT2H"}, Prefer="dry-run")
+    steps = [
+        edge.post("owner", f"{path}/acknowledge", {}),
+        edge.post("agent", f"{path}/extend", {"extension": "PT2H"}),
+        edge.post("owner", f"{path}/respond", {"client_message_id": "t-1", "text": HELD}),
+        edge.post("owner", f"{path}/respond", {"client_message_id": "t-2", "text": GOOD}),
+        edge.post("agent", f"{path}/reject", {"reason": "请说明具体时间"}),
+        edge.post("owner", f"{path}/respond", {"client_message_id": "t-3", "text": GOOD}),
+        edge.post("agent", f"{path}/accept", {}),
+    ]
+    again = edge.post("agent", f"{path}/accept", {})
+
+    assert issued.status_code == 201
+    assert dry.headers["Preference-Applied"] == "dry-run"
+    assert [s.status_code for s in steps] == [200, 200, 202, 201, 200, 201, 200]
+    assert (steps[2].json()["outcome"], bool(steps[2].json()["confirm_token"])) == ("confirm", True)
+    assert [p["action"] for p in steps[3].json()["promises"]] == ["ship"]
+    assert (steps[-1].json()["state"], steps[-1].json()["answer"]) == ("resolved", GOOD)
+    assert (again.status_code, again.json()["code"]) == (409, "arrow_missing")
+    listed = edge.get("owner", "/service-tickets", state="resolved", limit=1)
+    assert [t["id"] for t in listed.json()["items"]] == [issued.json()["id"]]
+    assert 'rel="first"' in listed.headers["Link"]
+
+
+@pytest.mark.parametrize(
+    ("user", "method", "status"), [("buyer", "get", 403), ("owner-2", "get", 404), ("owner-2", "post", 404)]
+)
+def test_a_ticket_is_not_everybodys(edge: HttpWorld, user: str, method: str, status: int) -> None:
+    """Edge case 55: another shop's ticket is 404 on every route; a buyer has no tickets."""
+    dispute = edge.make_dispute(line=edge.place_order(), assignee_id="demo-agent-1")
+    wanted = {"dispute_id": dispute, "category": "product", "question": QUESTION}
+    path = f"/service-tickets/{edge.post('agent', '/service-tickets', wanted).json()['id']}"
+
+    answer = edge.get(user, path) if method == "get" else edge.post(user, f"{path}/acknowledge", {})
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"category": "gossip"}, 400),
+        ({"agreed": "two hours"}, 400),
+        ({"category": "agreed", "agreed": "PT"}, 422),
+        ({"category": "agreed", "agreed": "PT1H"}, 422),
+        ({"dispute_id": "01a00000-0000-7000-8000-000000000000"}, 404),
+    ],
+)
+def test_a_ticket_that_cannot_be_read_or_may_not_be(edge: HttpWorld, change: dict[str, Any], status: int) -> None:
+    """Malformed 400, against the rules 422, somebody else's 404; never 500."""
+    dispute = edge.make_dispute(line=edge.place_order(), assignee_id="demo-agent-1")
+    wanted = {"dispute_id": dispute, "category": "product", "question": QUESTION}
+
+    answer = edge.post("agent", "/service-tickets", wanted | change)
+
+    assert answer.status_code == status, answer.text

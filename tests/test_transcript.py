@@ -57,7 +57,7 @@ def test_what_the_transcript_cannot_hold_is_refused(value: object) -> None:
         canonical(value)
 
 
-@given(st.datetimes(timezones=st.just(UTC), min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1)))
+@given(st.integers(0, 7_258_118_400_000_000).map(instant))
 def test_stored_microseconds_give_the_instant_back(at: datetime) -> None:
     """Instants are exact to the microsecond, both ways."""
     assert instant(micros(at)) == at

@@ -19,7 +19,7 @@ from service.domain.timers import inquiry_timers
 from service.domain.transcript import rfc3339
 from service.flows.context import Context
 from service.flows.hearing import require_length
-from service.flows.moves import arm_all, issue_ticket, release_seat
+from service.flows.issuing import arm_all, issue_ticket, release_seat
 from service.store import people, tables, timers
 from service.store.disputes import CaseFile, load_case
 from service.store.tables import Inquiry

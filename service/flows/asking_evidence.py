@@ -18,7 +18,7 @@ from service.domain.policy import Policy
 from service.domain.timers import evidence_timers
 from service.domain.transcript import rfc3339
 from service.flows.context import Context
-from service.flows.moves import arm_all
+from service.flows.issuing import arm_all
 from service.store import tables
 from service.store.disputes import CaseFile
 from service.store.uploads import upload_of

@@ -21,7 +21,8 @@ from service.domain.staff import Role
 from service.domain.transcript import Entry, rfc3339
 from service.flows.context import Context
 from service.flows.hearing import Heard, Outcome, hear_note, keep_back, let_out, require_length, rules_facts
-from service.flows.moves import call_somebody, count_standing, refundable_fen
+from service.flows.issuing import call_somebody, count_standing
+from service.flows.owing import refundable_fen
 from service.flows.permits import (
     commit_limit_fen,
     require_agents_case,

@@ -16,7 +16,9 @@ from service.domain.errors import Absent, GuardFailed
 from service.flows.asking_evidence import ask_both, put_forward, require_fit, uploaded_file
 from service.flows.context import Context
 from service.flows.hearing import Outcome, hear_note, keep_back, let_out, require_length, rules_facts
-from service.flows.moves import call_somebody, facts_of, move, window_due, write_ruling
+from service.flows.issuing import call_somebody
+from service.flows.moves import facts_of, move, window_due
+from service.flows.owing import write_ruling
 from service.flows.permits import require_transcript_room
 from service.flows.read_case import require_may_after_sale, require_seen
 from service.flows.rulings import (

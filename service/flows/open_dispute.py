@@ -16,7 +16,8 @@ from service.domain.staff import Role
 from service.domain.timers import dispute_timers
 from service.flows.context import Context
 from service.flows.hearing import require_length
-from service.flows.moves import arm_all, facts_of, move
+from service.flows.issuing import arm_all
+from service.flows.moves import facts_of, move
 from service.flows.read_case import require_no_active, require_reopenable, require_seen
 from service.store import people, tables
 from service.store.case_lists import last_dispute_on_line, next_case_number

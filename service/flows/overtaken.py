@@ -15,7 +15,7 @@ from service.domain.timers import WINDOW_OF, fires
 from service.domain.transcript import rfc3339
 from service.domain.windows import in_time
 from service.flows.context import Context
-from service.flows.moves import call_somebody
+from service.flows.issuing import call_somebody
 from service.store import tables
 from service.store.disputes import CaseFile
 from service.store.timers import timer_id

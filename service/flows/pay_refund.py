@@ -19,7 +19,8 @@ from service.domain.errors import Absent, Refusal
 from service.domain.refund import REFUND, RefundFacts, earliest_submit_at, is_dead, next_attempt_at
 from service.domain.staff import Actor, Role
 from service.flows.context import Context, House
-from service.flows.moves import call_somebody, facts_of, move
+from service.flows.issuing import call_somebody
+from service.flows.moves import facts_of, move
 from service.flows.paying import (
     Answer,
     bury,

@@ -18,7 +18,7 @@ from service.domain.timers import promise_timers
 from service.domain.transcript import rfc3339
 from service.flows.context import Context
 from service.flows.hearing import PromiseFound
-from service.flows.moves import arm_all
+from service.flows.issuing import arm_all
 from service.store import tables, timers
 from service.store.disputes import CaseFile
 

@@ -17,7 +17,7 @@ from service.domain.errors import Conflict
 from service.domain.timers import approval_timers
 from service.domain.transcript import canonical, rfc3339
 from service.flows.context import Context
-from service.flows.moves import arm_all, call_somebody
+from service.flows.issuing import arm_all, call_somebody
 from service.flows.paying import Answer
 from service.store import tables
 from service.store.disputes import CaseFile

@@ -22,7 +22,8 @@ from service.domain.staff import Role
 from service.domain.timers import fires
 from service.domain.windows import require_in_time
 from service.flows.context import Context
-from service.flows.moves import facts_of, refundable_fen, window_due
+from service.flows.moves import facts_of, window_due
+from service.flows.owing import refundable_fen
 from service.store import people, tables
 from service.store.case_lists import disputes_of, reopened_by_buyer, soonest_windows, successor_of
 from service.store.disputes import CaseFile, active_dispute_on_line, load_case

@@ -26,7 +26,8 @@ from service.domain.timers import Timer, receipt_after_signed
 from service.domain.transcript import rfc3339
 from service.flows.context import Context
 from service.flows.hearing import Heard, Outcome, hear_note, keep_back, let_out, require_length, rules_facts
-from service.flows.moves import arm_all, armed_timers, facts_of, move
+from service.flows.issuing import arm_all
+from service.flows.moves import armed_timers, facts_of, move
 from service.flows.overtaken import overtaken_by_clock
 from service.flows.permits import require_shops_case, require_transcript_room
 from service.flows.promising import keep_promises

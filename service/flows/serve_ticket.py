@@ -32,7 +32,7 @@ from service.flows.hearing import (
     rules_facts,
     tell_measure,
 )
-from service.flows.moves import arm_all, call_somebody, issue_ticket
+from service.flows.issuing import arm_all, call_somebody, issue_ticket
 from service.flows.permits import (
     require_agents_case,
     require_intervening,

@@ -14,7 +14,8 @@ from service.domain.errors import Absent, Conflict, Forbidden, GuardFailed
 from service.domain.staff import Actor, Role
 from service.flows.asking_evidence import ask_both
 from service.flows.context import Context
-from service.flows.moves import facts_of, move, write_ruling
+from service.flows.moves import facts_of, move
+from service.flows.owing import write_ruling
 from service.flows.permits import require_agents_case, require_transcript_room
 from service.flows.proposals import Approved, Proposed, propose
 from service.flows.read_case import require_may_after_sale, require_seen

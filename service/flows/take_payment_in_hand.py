@@ -15,7 +15,8 @@ from service.domain.dispute import DISPUTE
 from service.domain.dispute_facts import DisputeFacts
 from service.domain.errors import Absent, Conflict, Refusal
 from service.flows.context import Context
-from service.flows.moves import facts_of, move, owe
+from service.flows.moves import facts_of, move
+from service.flows.owing import owe
 from service.flows.paying import (
     PAYING,
     Answer,

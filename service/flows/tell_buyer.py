@@ -23,7 +23,7 @@ from service.domain.timers import promise_timers
 from service.domain.transcript import Entry
 from service.flows.context import Context
 from service.flows.hearing import require_length
-from service.flows.moves import arm_all
+from service.flows.issuing import arm_all
 from service.flows.permits import require_agents_case, require_transcript_room
 from service.flows.promising import promise_past
 from service.flows.read_case import require_seen

@@ -12,7 +12,8 @@ from typing import Final
 
 from service.domain.timers import fires, rule_alarm_due
 from service.flows.context import Context
-from service.flows.moves import call_somebody, facts_of, move
+from service.flows.issuing import call_somebody
+from service.flows.moves import facts_of, move
 from service.store import timers
 from service.store.conversations import instants_of_entries, turns_of_inquiries
 from service.store.disputes import CaseFile, load_case

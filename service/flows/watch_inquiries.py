@@ -9,7 +9,7 @@ from service.domain.inquiry import INQUIRY, InquiryFacts
 from service.domain.policy import REPLY_WINDOW_MOST
 from service.domain.transcript import rfc3339
 from service.flows.context import Context
-from service.flows.moves import release_seat
+from service.flows.issuing import release_seat
 from service.store import tables
 from service.store.disputes import CaseFile, load_case
 from service.store.timers import DueTimer

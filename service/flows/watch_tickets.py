@@ -7,7 +7,8 @@ from types import MappingProxyType
 from service.domain.ticket import TICKET, TicketFacts
 from service.domain.transcript import rfc3339
 from service.flows.context import Context
-from service.flows.moves import call_somebody, count_standing, facts_of, move
+from service.flows.issuing import call_somebody, count_standing
+from service.flows.moves import facts_of, move
 from service.store import tables
 from service.store.disputes import CaseFile, load_case
 from service.store.timers import DueTimer

@@ -18,7 +18,7 @@ from service.domain.inquiry import INQUIRY, InquiryFacts
 from service.domain.timers import window_timers
 from service.domain.transcript import rfc3339
 from service.flows.context import THE_CLOCK, Context, House
-from service.flows.moves import issue_ticket
+from service.flows.issuing import issue_ticket
 from service.store import tables, timers, windows
 from service.store.engine import Transaction
 from service.store.timers import DueTimer
