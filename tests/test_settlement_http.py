@@ -27,7 +27,7 @@ SAID = "收到的衣服袖子上有一个破洞"
 
 @pytest.fixture
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HttpWorld]:
-    """On SQLite; the tests marked `both_databases` on PostgreSQL too. What a story writes is proved elsewhere on both."""
+    """On SQLite; what is marked `both_databases` on PostgreSQL too. What stories write is proved on both elsewhere."""
     url = getattr(request, "param", None)
     new: NewDatabase = request.getfixturevalue(f"new_{url or 'sqlite'}")
     with new_http_world(new(), tmp_path) as made:
