@@ -21,13 +21,15 @@ from service.flows.ask_merchant import (
 )
 from service.flows.context import AnsweredBefore
 from service.flows.hearing import Outcome
+from service.flows.read_inquiry import read_inquiry
 from service.flows.receive_reply import Said, receive_reply
+from service.flows.settle_dispute import transfer
 from service.flows.watch_inquiries import DECISIONS
 from service.flows.watch_windows import sweep
 from service.store import tables
 from service.store.engine import Transaction
 from service.store.writes import Plan
-from tests.world import AGENT, OTHER_OWNER, OWNER, SEAT, World, new_world
+from tests.world import AGENT, OTHER_AGENT, OTHER_OWNER, OWNER, SEAT, SUPERVISOR, World, new_world
 
 ASK = Asked("q-1", QUESTION_TEMPLATES["ship_today"])
 GOOD, INSULT, HELD = "我们今天会给消费者发货。", "你是不是有病", "自己看详情页"
@@ -474,6 +476,32 @@ def test_a_reply_makes_two_round_trips_on_postgresql(new_postgres: Any, tmp_path
 
         assert len(trips) == 2
         assert world.row(tables.Inquiry, id=inquiry).state == "awaiting_agent"
+
+
+def test_a_dispute_transferred_while_its_message_is_judged_keeps_the_message_in_its_turn(
+    new_postgres: Any, tmp_path: Path
+) -> None:
+    """Edge case 10: the lost race is run again, the message stays with its turn, and the new agent sees it."""
+    with new_world(new_postgres(), tmp_path) as world:
+        dispute, inquiry = ask(world)
+        tries: list[int] = []
+
+        def work(tx: Transaction) -> Any:
+            ctx = world.house.context(tx, actor=OWNER, now=world.now, received_at=world.now)
+            outcome = receive_reply(ctx, inquiry, Said("m-1", text=GOOD), key_id="k")
+            tries.append(1)
+            if len(tries) == 1:
+                world.tell(SUPERVISOR, lambda other: transfer(other, dispute, assignee_id=OTHER_AGENT.subject))
+            tx.apply([ctx.plan])
+            return outcome
+
+        outcome = world.database.run(work, one_statement=True)
+
+        seen = world.tell(OTHER_AGENT, lambda ctx: read_inquiry(ctx, inquiry))
+        assert len(tries) == 2
+        assert world.row(tables.Dispute, id=dispute).assignee_id == OTHER_AGENT.subject
+        assert [(line.message.id, line.text) for line in seen.lines][1:] == [(outcome.message_id, GOOD)]
+        assert seen.inquiry.state == "awaiting_agent"
 
 
 class Counting:
