@@ -49,7 +49,6 @@ LEASE: Final = timedelta(seconds=60)  # choice: how long one job is one worker's
 # choice: a call starts this soon after the lease or not at all; it ends within 13 s (payments.py), so that no call is
 # under way when the lease is over
 CALL_WITHIN: Final = timedelta(seconds=30)
-ERRANDS_MAX: Final = 20  # choice: jobs of one round, so that a stopping process waits for one round at most
 THE_GATEWAY: Final = Actor(Role.SYSTEM, "payment-gateway")
 SUBMIT: Final = "refund.submit"
 ADVANCE: Final = "refund.advance"
@@ -77,7 +76,10 @@ class Errand:
 
 
 def pay_due(house: House, database: Database, gateway: PaymentGateway, now: Callable[[], datetime]) -> int:
-    """One round: take up due jobs one by one, ask, record. Returns how many were taken up."""
+    """Take up the job that has been due longest, ask, record. Returns how many jobs there were to take up: 1 or 0.
+
+    One at a time, so that a process that is to stop waits for one call at most.
+    """
 
     def context(tx: Transaction) -> Context:
         at = now()
@@ -86,30 +88,27 @@ def pay_due(house: House, database: Database, gateway: PaymentGateway, now: Call
     def take_up(tx: Transaction) -> tuple[bool, Errand | None]:
         ctx = context(tx)
         found = next_errand(ctx)
-        if not ctx.plan.is_empty:
-            tx.apply([ctx.plan])
+        _apply(tx, ctx)
         return found
 
-    done = 0
-    for _ in range(ERRANDS_MAX):
-        taken, errand = database.run(take_up)
-        if not taken:
-            break
-        done += 1
-        if errand is None:
-            continue
+    taken, errand = database.run(take_up)
+    if errand is not None:
         # A crash here leaves an execution that says `submitted`: when the lease is over the same key is asked again.
         answer = ask(gateway, errand, now)
         # A crash here too: the gateway answers the same key with what became of it.
 
-        def record(tx: Transaction, errand: Errand = errand, answer: Answer = answer) -> None:
+        def record(tx: Transaction) -> None:
             ctx = context(tx)
             record_answer(ctx, errand, answer)
-            if not ctx.plan.is_empty:
-                tx.apply([ctx.plan])
+            _apply(tx, ctx)
 
         database.run(record)
-    return done
+    return int(taken)
+
+
+def _apply(tx: Transaction, ctx: Context) -> None:
+    if not ctx.plan.is_empty:
+        tx.apply([ctx.plan])
 
 
 def ask(gateway: PaymentGateway, errand: Errand, now: Callable[[], datetime]) -> Answer:
