@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
-from itertools import islice, product
+from itertools import combinations, islice, product
 
-from service.domain.normalise import FoldTable
+from service.domain.normalise import TABLE_ENTRIES_MAX, FoldTable
 from service.domain.rule_language import Disguise, Disguises
 
 JARGON_PER_WORD_MAX = 64  # choice: spellings of one word that insiders' words may give
 SPLIT_PER_WORD_MAX = 96  # choice: every subset of the characters of a four-character word, two ways each
+SYLLABLE_LETTERS_MAX = 6  # zhuang
 
 
-def spellings(word: str, disguises: frozenset[Disguise], tables: Disguises, fold: FoldTable) -> frozenset[str]:
-    """The folded ways to write `word`, the word itself among them."""
-    plain = word.translate(fold)
+def folded_tables(tables: Disguises, fold: FoldTable) -> Disguises:
+    """The tables with folded ways to write their words: what is put together from them needs no fold."""
+    return replace(
+        tables,
+        jargon={word: tuple(way.translate(fold) for way in ways) for word, ways in tables.jargon.items()},
+        split={word: tuple(way.translate(fold) for way in ways) for word, ways in tables.split.items()},
+    )
+
+
+def spellings(plain: str, disguises: frozenset[Disguise], tables: Disguises) -> frozenset[str]:
+    """The folded ways to write a folded word, the word itself among them. `tables` are folded."""
     ways = {plain}
     if Disguise.JARGON in disguises:
-        ways.update(way.translate(fold) for way in islice(_in_jargon(plain, tables), JARGON_PER_WORD_MAX))
+        ways.update(islice(_in_jargon(plain, tables), JARGON_PER_WORD_MAX))
     if Disguise.SPLIT in disguises:
-        ways.update(way.translate(fold) for way in islice(_split(plain, tables), SPLIT_PER_WORD_MAX))
+        ways.update(islice(_split(plain, tables), SPLIT_PER_WORD_MAX))
     ways.discard("")
     return frozenset(ways)
 
@@ -46,27 +56,35 @@ def _split(plain: str, tables: Disguises) -> Iterator[str]:
     yield "".join(ways[-1] for ways in choices)
 
 
-class SyllableTable(dict[int, str | int]):
-    """A `str.translate` table from a folded character to its toneless syllable; what has none stays itself."""
+class SyllableTable(dict[int, str]):
+    """From a folded character to its toneless syllable; what has none stays itself."""
 
     def __init__(self) -> None:
-        from pypinyin.constants import PINYIN_DICT
+        from pypinyin.constants import PHRASES_DICT, PINYIN_DICT
 
         super().__init__()
         self._readings = PINYIN_DICT
-        self.rows: dict[str, frozenset[tuple[str, ...]]] = {}  # words already sounded out, for the next marketplace
+        self._phrases = PHRASES_DICT
+        self.rows: dict[str, frozenset[tuple[str, ...]]] = {}  # words already sounded out
 
-    def __missing__(self, code_point: int) -> str | int:
+    def __missing__(self, code_point: int) -> str:
         readings = self._readings.get(code_point)
-        entry: str | int = toneless(readings.split(",")[0]) if readings else code_point
-        self[code_point] = entry
+        entry = toneless(readings.split(",")[0]) if readings else chr(code_point)
+        if len(self) < TABLE_ENTRIES_MAX:
+            self[code_point] = entry
         return entry
 
     def has_reading(self, character: str) -> bool:
         """Whether it is a Chinese character with a known reading."""
         return ord(character) in self._readings
 
+    def reads_otherwise(self, phrase: str, by_character: tuple[str, ...]) -> bool:
+        """Whether it is a known phrase whose characters are read otherwise than alone."""
+        readings = self._phrases.get(phrase)
+        return readings is not None and tuple(toneless(reading[0]) for reading in readings) != by_character
 
+
+@lru_cache(maxsize=4096)
 def toneless(reading: str) -> str:
     """A pinyin syllable as typed: tones off, ü as v."""
     spread = unicodedata.normalize(
@@ -88,20 +106,19 @@ def sounds(plain: str, syllables: SyllableTable) -> frozenset[tuple[str, ...]]:
 def _sounded(plain: str, syllables: SyllableTable) -> frozenset[tuple[str, ...]]:
     if not any(syllables.has_reading(character) for character in plain):
         return frozenset()
-    by_character = tuple(plain_sound(character, syllables) for character in plain)
-    return frozenset({by_character, _as_read(plain, by_character)})
-
-
-def plain_sound(character: str, syllables: SyllableTable) -> str:
-    """The syllable of one folded character."""
-    return character.translate(syllables)
+    by_character = tuple(syllables[ord(character)] for character in plain)
+    return frozenset({by_character, _as_read(plain, by_character, syllables)})
 
 
 def _one_by_one(letters: str) -> list[str]:
     return list(letters)
 
 
-def _as_read(plain: str, by_character: tuple[str, ...]) -> tuple[str, ...]:
+def _as_read(plain: str, by_character: tuple[str, ...], syllables: SyllableTable) -> tuple[str, ...]:
+    """The syllables in the phrases a word is made of; most have no phrase that is read in a way of its own."""
+    parts = combinations(range(len(plain) + 1), 2)
+    if not any(syllables.reads_otherwise(plain[begin:end], by_character[begin:end]) for begin, end in parts):
+        return by_character
     from pypinyin import Style, lazy_pinyin
 
     read = tuple(lazy_pinyin(plain, style=Style.NORMAL, v_to_u=False, errors=_one_by_one))  # type: ignore[arg-type]  # pypinyin takes a list, its stub says str
@@ -109,10 +126,11 @@ def _as_read(plain: str, by_character: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1)
-def _toneless_syllables() -> frozenset[str]:
+def toneless_syllables() -> frozenset[str]:
+    """Every syllable there is, as typed."""
     from pypinyin.constants import PINYIN_DICT
 
-    readings = (reading for readings in PINYIN_DICT.values() for reading in readings.split(","))
+    readings = {reading for readings in PINYIN_DICT.values() for reading in readings.split(",")}
     return frozenset(plain for plain in map(toneless, readings) if plain.isascii() and plain.isalpha())
 
 
@@ -121,11 +139,6 @@ def is_letter(character: str) -> bool:
     return character.isascii() and character.isalpha()
 
 
-def is_pinyin(letters: str) -> bool:
-    """Whether letters can be read as a row of syllables to the last one."""
-    syllables = _toneless_syllables()
-    reached = {0}
-    for end in range(1, len(letters) + 1):
-        if any(end - length in reached and letters[end - length : end] in syllables for length in range(1, 7)):
-            reached.add(end)
-    return len(letters) in reached
+def is_latin(character: str) -> bool:
+    """Whether a folded character is a latin letter or a digit, which only count as whole tokens."""
+    return character.isascii() and character.isalnum()

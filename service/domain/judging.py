@@ -5,10 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import islice
-from operator import attrgetter
 
-from service.domain.lexicon import CompiledRule, CompiledRules, NearSlots
-from service.domain.reading import Occurrence, Reading
+from service.domain.compiled_rules import CompiledRule, CompiledRules, NearSlots
+from service.domain.lexicon import slots_in
+from service.domain.reading import ADDRESS_CHARS_MAX, Occurrence, Places, Reading
 from service.domain.rule_language import Channel, Rule
 
 SPANS_PER_RULE_MAX = 16  # choice: more of the same tells the merchant nothing new
@@ -23,24 +23,41 @@ def broken_rules(
     reading: Reading, rules: CompiledRules, *, channel: Channel, question: str | None, facts: frozenset[str]
 ) -> Iterator[tuple[Rule, Span]]:
     """Each rule the text breaks with each place where it does, rules in book order, places in text order."""
-    whole = {number for form in reading.whole_forms() for number in rules.whole.get(form, ())}
-    candidates = set(whole)
-    triggers = reading.present & rules.triggers
-    while triggers:
-        lowest = triggers & -triggers
-        for number, need in rules.starts[lowest.bit_length() - 1]:
-            if need & reading.present == need:
-                candidates.add(number)
-        triggers ^= lowest
-    for number in sorted(candidates):
+    whole = _whole(reading, rules)
+    candidates = [
+        number
+        for number in sorted(whole | _started(reading.present, rules))
+        if _applies(rules.rules[number].rule, channel=channel, question=question, facts=facts)
+    ]
+    guilt = excuses = 0
+    for number in candidates:
+        guilt |= rules.rules[number].guilt
+        excuses |= rules.rules[number].excuses
+    reading.locate(guilt)
+    for number in candidates:
         compiled = rules.rules[number]
-        if not _applies(compiled.rule, channel=channel, question=question, facts=facts):
-            continue
-        spans = set(islice(_spans(compiled, reading, rules), SPANS_LOOKED_AT_MAX))
-        if number in whole and reading.came_from and not _is_excused_anywhere(compiled, reading):
+        spans = set(islice(_spans(compiled, reading, rules, excuses), SPANS_LOOKED_AT_MAX))
+        if number in whole and reading.came_from and not reading.occurrences(compiled.anywhere):
             spans.add((reading.came_from[0], reading.came_from[-1] + 1))
         for span in _longest(spans)[:SPANS_PER_RULE_MAX]:
             yield compiled.rule, span
+
+
+def _whole(reading: Reading, rules: CompiledRules) -> set[int]:
+    """The rules that mean the message as a whole."""
+    if len(reading.folded) > rules.whole_chars_max + ADDRESS_CHARS_MAX:
+        return set()
+    return {number for form in reading.whole_forms() for number in rules.whole.get(form, ())}
+
+
+def _started(present: int, rules: CompiledRules) -> set[int]:
+    """The rules whose words are there, wherever they stand."""
+    return {
+        number
+        for slot in slots_in(present & rules.triggers)
+        for number, need in rules.starts[slot]
+        if need & present == need
+    }
 
 
 def _applies(rule: Rule, *, channel: Channel, question: str | None, facts: frozenset[str]) -> bool:
@@ -49,10 +66,12 @@ def _applies(rule: Rule, *, channel: Channel, question: str | None, facts: froze
     return not rule.needs_question or bool(question and question.strip())
 
 
-def _spans(compiled: CompiledRule, reading: Reading, rules: CompiledRules) -> Iterator[Span]:
-    if _is_excused_anywhere(compiled, reading):
-        return
+def _spans(compiled: CompiledRule, reading: Reading, rules: CompiledRules, excuses: int) -> Iterator[Span]:
+    """The guilty places that nothing excuses; `excuses` are located together, once any place is guilty."""
     for span, words in _guilty_spans(compiled, reading):
+        reading.locate(excuses)
+        if reading.occurrences(compiled.anywhere):
+            return
         if not (_is_innocent(span, words, compiled, reading) or _is_negated(span, words, compiled, reading, rules)):
             yield span
 
@@ -81,11 +100,11 @@ def _pattern_spans(compiled: CompiledRule, reading: Reading) -> Iterator[Span]:
 
 def _near_spans(near: NearSlots, reading: Reading) -> Iterator[tuple[Span, list[Span]]]:
     """From each word of the first group to the nearest words of the others."""
-    others = [(reading.occurrences(slot), _firsts(reading.occurrences(slot))) for slot in near.slots[1:]]
+    others = [reading.places(slot) for slot in near.slots[1:]]
     for place in reading.occurrences(near.slots[0]):
         span, words = place, [(place.start, place.end)]
-        for places, firsts in others:
-            word = _nearest(span, places, firsts, near)
+        for places in others:
+            word = _nearest(span, places, near)
             if word is None:
                 break
             span = _spanning(span, word)
@@ -95,19 +114,15 @@ def _near_spans(near: NearSlots, reading: Reading) -> Iterator[tuple[Span, list[
                 yield (span.start, span.end), words
 
 
-def _firsts(places: list[Occurrence]) -> list[int]:
-    return [place.first for place in places]
-
-
-def _nearest(span: Occurrence, places: list[Occurrence], firsts: list[int], near: NearSlots) -> Occurrence | None:
+def _nearest(span: Occurrence, places: Places, near: NearSlots) -> Occurrence | None:
     """The nearest of `places` that does not overlap `span`, or None if none is near enough."""
-    index = bisect_left(firsts, span.last)
-    if index < len(places) and places[index].first - span.last <= near.window:
-        return places[index]
+    index = bisect_left(places.firsts, span.last)
+    if index < len(places.all) and places.firsts[index] - span.last <= near.window:
+        return places.all[index]
     if near.ordered:
         return None
-    index = bisect_left(firsts, span.first) - 1
-    for place in reversed(places[max(0, index - 3) : index + 1]):
+    index = bisect_left(places.firsts, span.first) - 1
+    for place in reversed(places.all[max(0, index - 3) : index + 1]):
         if place.last <= span.first and span.first - place.last <= near.window:
             return place
     return None
@@ -141,20 +156,16 @@ def _claims(phrase: Occurrence, word: Span) -> bool:
 
 def _around(places: list[Occurrence], start: int, end: int) -> list[Occurrence]:
     """The few places that may overlap a stretch; phrases are short, so only the last ones that start before its end."""
-    low = bisect_left(places, start, key=attrgetter("start"))
-    high = bisect_left(places, end, key=attrgetter("start"))
+    low = bisect_left(places, (start,))
+    high = bisect_left(places, (end,), low)
     return places[max(0, low - 8) : high]
-
-
-def _is_excused_anywhere(compiled: CompiledRule, reading: Reading) -> bool:
-    return bool(reading.occurrences(compiled.anywhere))
 
 
 def _is_negated(span: Span, words: list[Span], compiled: CompiledRule, reading: Reading, rules: CompiledRules) -> bool:
     """Whether a negation stands before the hit in its clause, or between its words, or a warning after it."""
     hit = reading.ranked(*span)
     window = compiled.rule.unless_window
-    for place in _between(reading.occurrences(compiled.before), hit.first - window - NEGATION_CHARS_MAX, hit.last):
+    for place in _between(reading.places(compiled.before), hit.first - window - NEGATION_CHARS_MAX, hit.last):
         if (
             hit.first - place.last <= window
             and not any(place.start < end and start < place.end for start, end in words)
@@ -166,14 +177,13 @@ def _is_negated(span: Span, words: list[Span], compiled: CompiledRule, reading: 
         not any(place.start < end and start < place.end for start, end in words)
         and not _is_no_negation(place, reading, rules)
         and not reading.is_split_by(hit.start, place.end, clauses=False)
-        for place in _between(reading.occurrences(compiled.after), hit.first, hit.last + window + AFTER_WINDOW_EXTRA)
+        for place in _between(reading.places(compiled.after), hit.first, hit.last + window + AFTER_WINDOW_EXTRA)
     )
 
 
-def _between(places: list[Occurrence], first: int, last: int) -> list[Occurrence]:
-    low = bisect_left(places, first, key=attrgetter("first"))
-    high = bisect_left(places, last, key=attrgetter("first"))
-    return places[low:high]
+def _between(places: Places, first: int, last: int) -> list[Occurrence]:
+    low = bisect_left(places.firsts, first)
+    return places.all[low : bisect_left(places.firsts, last, low)]
 
 
 def _is_no_negation(place: Occurrence, reading: Reading, rules: CompiledRules) -> bool:

@@ -1,105 +1,30 @@
-"""A rule book compiled for one marketplace: one automaton over all spellings, one over syllables, one fold."""
+"""All the words of a rule book: one automaton over their spellings, one ear for their sounds, one fold, shared by all
+marketplaces."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import ahocorasick
-import re2
 
-from service.domain.disguises import SyllableTable, sounds, spellings
+from service.domain.disguises import SyllableTable, folded_tables, is_latin, spellings
 from service.domain.normalise import FoldTable
-from service.domain.rule_language import Disguise, Disguises, Ladder, Near, Profile, Rule, Scene
-from service.domain.shapes_of_contact import Shape
-
-# Words of two characters collide by their sound: 史上/失伤, 包过/包裹 (moderation.md section 3.2); beside its
-# neighbours in a `near` a two-character word may be heard when one character is kept. Typed in letters a word needs
-# two syllables of its own, or one beside its neighbours.
-HOMOPHONE_SYLLABLES_MIN = 3
-HOMOPHONE_SYLLABLES_MIN_GROUPED = 2
-TYPED_SYLLABLES_MIN = 2
-TYPED_SYLLABLES_MIN_GROUPED = 1
+from service.domain.rule_language import Disguise, Disguises
+from service.domain.shapes_of_contact import PlainSigns, Shape
+from service.domain.sounds import Ear, Spoken
 
 
-@dataclass(frozen=True, slots=True)
-class Spelling:
+class Spelling(NamedTuple):
     """What one entry of the automaton stands for."""
 
-    length: int  # folded characters
     bits: int  # the slots, as a set of bits
-    slots: tuple[int, ...]
+    length: int  # folded characters
     latin_head: bool
     latin_tail: bool
     all_latin: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """One entry of a syllable automaton: the word, where its syllables end, and which slots hear it."""
-
-    word: str
-    ends: tuple[int, ...]  # counted in letters
-    slots: tuple[int, ...]
-    bits: int
-
-
-@dataclass(frozen=True, slots=True)
-class NearSlots:
-    """A `Near` with its groups as slots."""
-
-    slots: tuple[int, ...]
-    need: int
-    window: int
-    ordered: bool
-    across: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledRule:
-    """A rule with its words as slots of the automaton."""
-
-    rule: Rule
-    any_slot: int | None
-    alone_slot: int | None
-    nears: tuple[NearSlots, ...]
-    patterns: tuple[re2._Regexp, ...]
-    cue_slot: int | None
-    unless: tuple[int, ...]
-    within: int | None
-    before: int | None
-    after: int | None
-    anywhere: int | None
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class CompiledRules:
-    """The rules in force for one marketplace; never changed once built, replaced whole."""
-
-    platform: str
-    pack_id: str
-    pack_version: int
-    pack_sha256: str
-    ladder: Ladder
-    profile: Profile
-    scenes: Mapping[str, Scene]
-    rules: tuple[CompiledRule, ...]
-    fold: FoldTable
-    stand_ins: Mapping[int, str]
-    stand_in_signs: frozenset[str]
-    automaton: ahocorasick.Automaton
-    homophones: ahocorasick.Automaton
-    typed: ahocorasick.Automaton
-    syllables: SyllableTable
-    whole: Mapping[str, tuple[int, ...]]  # folded message to the rules that mean exactly it
-    triggers: int  # bits of the slots that can start a rule
-    starts: Mapping[int, tuple[tuple[int, int], ...]]  # slot to rules, each with the bits it needs
-    noisy_slots: frozenset[int]
-    repeated_slots: int
-    stand_in_slots: int
-    not_negation: int | None
-    shape_slots: Mapping[Shape, tuple[int, ...]]
-    shape_bits: Mapping[Shape, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +36,24 @@ class _WordSet:
     grouped: bool
 
 
-@dataclass
-class _Slots:
-    """Sets of words that are looked for together; the same set asked for twice is one slot."""
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Sets of words that are looked for together; the same set asked for twice is one slot.
+
+    `lists` are those of one marketplace, `numbers` are shared by all.
+    """
 
     lists: Mapping[str, tuple[str, ...]]
     numbers: dict[_WordSet, int] = field(default_factory=dict)
 
     def number(self, words: Iterable[str], disguises: frozenset[Disguise], *, grouped: bool = False) -> int | None:
-        """The slot of a set of words, or None of an empty set."""
+        """The slot of a set of words, or None of an empty set.
+
+        Raises:
+            UnknownList: a word names a list nobody has.
+        """
         chosen = tuple(sorted(set(expand_lists(words, self.lists))))
         return self.numbers.setdefault(_WordSet(chosen, disguises, grouped), len(self.numbers)) if chosen else None
-
-    def with_disguise(self, disguise: Disguise) -> list[int]:
-        """The slots that ask for a disguise."""
-        return [slot for words, slot in self.numbers.items() if disguise in words.disguises]
 
 
 class UnknownList(Exception):
@@ -147,132 +75,75 @@ def expand_lists(words: Iterable[str], lists: Mapping[str, tuple[str, ...]]) -> 
             raise UnknownList(word[1:])
 
 
-_BARE: frozenset[Disguise] = frozenset({Disguise.NOISE})
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Lexicon:
+    """The words of all slots as a text is searched for them; never changed once built.
 
-
-def compile_rules(
-    rules: Iterable[Rule],
-    *,
-    profile: Profile,
-    lists: Mapping[str, tuple[str, ...]],
-    ladder: Ladder,
-    scenes: Mapping[str, Scene],
-    disguises: Disguises,
-    fold: FoldTable,
-    syllables: SyllableTable,
-    pack: tuple[str, int, str],
-) -> CompiledRules:
-    """Build what `moderate` needs for one marketplace. `pack` is id, version and sha256 of the whole rule book.
-
-    Raises:
-        UnknownList: a rule names a list nobody has.
+    Slots are numbers; `..._bits` are sets of them as bits.
     """
-    slots = _Slots({**lists, **profile.lists})
-    common = slots.number(profile.innocent, _BARE)
-    not_negation = slots.number(lists.get("not_negation", ()), _BARE)
-    in_force = [rule for rule in rules if _is_in_force(rule, profile)]
-    compiled = tuple(_compile_rule(rule, slots, common) for rule in in_force)
-    automaton, shape_slots = _spelling_automaton(slots, disguises, fold)
-    triggers, starts = _triggers(compiled)
-    return CompiledRules(
-        platform=profile.name,
-        pack_id=pack[0],
-        pack_version=pack[1],
-        pack_sha256=pack[2],
-        ladder=ladder,
-        profile=profile,
-        scenes=scenes,
-        rules=compiled,
+
+    fold: FoldTable
+    signs: PlainSigns
+    stand_ins: Mapping[int, str]  # folded
+    stand_in: re.Pattern[str]  # finds a stand-in
+    repeat: re.Pattern[str]  # finds what may be a word with its characters repeated
+    automaton: ahocorasick.Automaton
+    ear: Ear
+    noisy_bits: int
+    repeated_bits: int
+    stand_in_bits: int
+    shape_slots: Mapping[Shape, tuple[int, ...]]
+
+
+def build_lexicon(slots: Slots, *, disguises: Disguises, fold: FoldTable, syllables: SyllableTable) -> Lexicon:
+    """What a text is searched with for the words of all slots."""
+    words = {word for group in slots.numbers for word in group.words if not word.startswith("@")}
+    plain = {word: word.translate(fold) for word in words}
+    entries = _spellings(slots, plain, folded_tables(disguises, fold))
+    automaton = ahocorasick.Automaton()
+    for spelling, entry in entries:
+        automaton.add_word(as_bytes(spelling), entry)
+    automaton.make_automaton()
+    shape_slots: dict[Shape, tuple[int, ...]] = {}
+    for group, slot in slots.numbers.items():
+        for word in group.words:
+            if word.startswith("@"):
+                shape_slots[Shape(word[1:])] = (*shape_slots.get(Shape(word[1:]), ()), slot)
+    repeated = _with_disguise(slots, Disguise.REPEAT)
+    singles = [spelling for spelling, entry in entries if entry.length == 1 and entry.bits & repeated]
+    return Lexicon(
         fold=fold,
-        stand_ins={ord(sign): word for sign, word in disguises.stand_ins.items()},
-        stand_in_signs=frozenset(disguises.stand_ins),
+        signs=PlainSigns(fold),
+        stand_ins={ord(sign): word.translate(fold) for sign, word in disguises.stand_ins.items()},
+        stand_in=re.compile(_any_of(disguises.stand_ins)),
+        repeat=re.compile(rf"(.)\1\1|(.)\2(.)\3|({_any_of(singles)})\4"),
         automaton=automaton,
-        homophones=_syllable_automaton(slots, fold, syllables, Disguise.HOMOPHONE),
-        typed=_syllable_automaton(slots, fold, syllables, Disguise.PINYIN),
-        syllables=syllables,
-        whole=_whole(compiled, slots.lists, fold),
-        triggers=triggers,
-        starts=starts,
-        noisy_slots=frozenset(slots.with_disguise(Disguise.NOISE)),
-        repeated_slots=_bits(slots.with_disguise(Disguise.REPEAT)),
-        stand_in_slots=_bits(slots.with_disguise(Disguise.STAND_IN)),
-        not_negation=not_negation,
+        ear=Ear(
+            _spoken(slots, plain, Disguise.HOMOPHONE),
+            _spoken(slots, plain, Disguise.PINYIN),
+            syllables,
+        ),
+        noisy_bits=_with_disguise(slots, Disguise.NOISE),
+        repeated_bits=repeated,
+        stand_in_bits=_with_disguise(slots, Disguise.STAND_IN),
         shape_slots=shape_slots,
-        shape_bits={shape: _bits(numbers) for shape, numbers in shape_slots.items()},
     )
 
 
-def _is_in_force(rule: Rule, profile: Profile) -> bool:
-    return rule.id not in profile.rules_off and (not rule.platforms or profile.name in rule.platforms)
-
-
-def _bits(numbers: Iterable[int]) -> int:
+def bits_of(numbers: Iterable[int]) -> int:
+    """Slots as a set of bits."""
     total = 0
     for number in numbers:
         total |= 1 << number
     return total
 
 
-def _compile_rule(rule: Rule, slots: _Slots, common: int | None) -> CompiledRule:
-    unless = (slots.number(rule.unless, _BARE), common)
-    return CompiledRule(
-        rule=rule,
-        any_slot=slots.number(rule.any_of, rule.disguises),
-        alone_slot=slots.number(rule.alone, rule.disguises),
-        nears=tuple(_compile_near(near, rule.disguises, slots) for near in rule.nears),
-        patterns=tuple(re2.compile(pattern) for pattern in rule.patterns),
-        cue_slot=slots.number(rule.cues, _BARE),
-        unless=tuple(slot for slot in unless if slot is not None),
-        within=slots.number(rule.unless_within, _BARE),
-        before=slots.number(rule.unless_before, _BARE),
-        after=slots.number(rule.unless_after, _BARE),
-        anywhere=slots.number(rule.unless_anywhere, _BARE),
-    )
-
-
-def _compile_near(near: Near, disguises: frozenset[Disguise], slots: _Slots) -> NearSlots:
-    numbers = [slots.number(group, disguises, grouped=True) for group in near.groups]
-    found = tuple(number for number in numbers if number is not None)
-    return NearSlots(found, _bits(found), near.window, near.ordered, near.across)
-
-
-def _triggers(compiled: tuple[CompiledRule, ...]) -> tuple[int, dict[int, tuple[tuple[int, int], ...]]]:
-    """The slots whose presence can start a rule, each with the rules and the bits that must all be present.
-
-    A `near` starts with its last group: authors put the commonest words (加, 我, 去) first.
-    """
-    started: dict[int, list[tuple[int, int]]] = {}
-    for number, each in enumerate(compiled):
-        for slot in (each.any_slot, each.alone_slot, each.cue_slot):
-            if slot is not None:
-                started.setdefault(slot, []).append((number, 1 << slot))
-        for near in each.nears:
-            started.setdefault(near.slots[-1], []).append((number, near.need))
-    return _bits(started), {slot: tuple(starts) for slot, starts in started.items()}
-
-
-def _spelling_automaton(
-    slots: _Slots, disguises: Disguises, fold: FoldTable
-) -> tuple[ahocorasick.Automaton, dict[Shape, tuple[int, ...]]]:
-    """Every spelling of every word, UTF-8 read as latin-1 so that each node has at most 256 children."""
-    slots_of: dict[str, set[int]] = {}
-    shape_slots: dict[Shape, list[int]] = {}
-    spelled: dict[tuple[str, frozenset[Disguise]], frozenset[str]] = {}
-    for group, slot in slots.numbers.items():
-        how = group.disguises
-        for word in group.words:
-            if word.startswith("@"):
-                shape_slots.setdefault(Shape(word[1:]), []).append(slot)
-                continue
-            if (word, how) not in spelled:
-                spelled[word, how] = spellings(word, how, disguises, fold)
-            for spelling in spelled[word, how]:
-                slots_of.setdefault(spelling, set()).add(slot)
-    automaton = ahocorasick.Automaton()
-    for spelling, numbers in slots_of.items():
-        automaton.add_word(as_bytes(spelling), _spelling(spelling, numbers))
-    automaton.make_automaton()
-    return automaton, {shape: tuple(numbers) for shape, numbers in shape_slots.items()}
+def slots_in(bits: int) -> Iterator[int]:
+    """The slots of a set of bits, ascending."""
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest
 
 
 def as_bytes(folded: str) -> str:
@@ -280,69 +151,40 @@ def as_bytes(folded: str) -> str:
     return folded.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
-def is_latin(character: str) -> bool:
-    """Whether a folded character is a latin letter or a digit, which only count as whole tokens."""
-    return character.isascii() and character.isalnum()
+def _any_of(characters: Iterable[str]) -> str:
+    """A pattern for any one of the characters; of none it finds nothing."""
+    ordered = "".join(sorted(characters))
+    return f"[{re.escape(ordered)}]" if ordered else "(?!)"
 
 
-def _spelling(spelling: str, numbers: set[int]) -> Spelling:
-    ordered = tuple(sorted(numbers))
-    return Spelling(
-        length=len(spelling),
-        bits=_bits(ordered),
-        slots=ordered,
-        latin_head=is_latin(spelling[0]),
-        latin_tail=is_latin(spelling[-1]),
-        all_latin=all(map(is_latin, spelling)),
-    )
+def _with_disguise(slots: Slots, disguise: Disguise) -> int:
+    return bits_of(slot for group, slot in slots.numbers.items() if disguise in group.disguises)
 
 
-def _syllable_automaton(
-    slots: _Slots, fold: FoldTable, syllables: SyllableTable, disguise: Disguise
-) -> ahocorasick.Automaton:
-    """The rows of syllables of the words that ask for homophones, or for pinyin."""
-    entries: dict[str, dict[tuple[str, tuple[int, ...]], set[int]]] = {}
+def _spellings(slots: Slots, plain: Mapping[str, str], tables: Disguises) -> list[tuple[str, Spelling]]:
+    """Every spelling of every word with what it stands for; equal ones share it."""
+    bits: dict[str, int] = {}
+    spelled: dict[tuple[str, frozenset[Disguise]], frozenset[str]] = {}
     for group, slot in slots.numbers.items():
-        if disguise not in group.disguises:
-            continue
+        how = group.disguises & {Disguise.JARGON, Disguise.SPLIT}
         for word in group.words:
-            plain = "" if word.startswith("@") else word.translate(fold)
-            for row in sounds(plain, syllables):
-                if len(row) >= _syllables_min(disguise, grouped=group.grouped) and len("".join(row)) > 1:
-                    entries.setdefault("".join(row), {}).setdefault((plain, _ends(row)), set()).add(slot)
-    automaton = ahocorasick.Automaton()
-    for letters, meanings in entries.items():
-        automaton.add_word(
-            letters,
-            tuple(
-                Sound(word, ends, tuple(sorted(numbers)), _bits(numbers))
-                for (word, ends), numbers in sorted(meanings.items())
-            ),
-        )
-    automaton.make_automaton()
-    return automaton
+            if word not in plain:
+                continue
+            if (word, how) not in spelled:
+                spelled[word, how] = spellings(plain[word], how, tables)
+            for spelling in spelled[word, how]:
+                bits[spelling] = bits.get(spelling, 0) | 1 << slot
+    shared: dict[Spelling, Spelling] = {}
+    entries = ((spelling, _spelling(spelling, slots_bits)) for spelling, slots_bits in bits.items())
+    return [(spelling, shared.setdefault(entry, entry)) for spelling, entry in entries]
 
 
-def _syllables_min(disguise: Disguise, *, grouped: bool) -> int:
-    if disguise is Disguise.HOMOPHONE:
-        return HOMOPHONE_SYLLABLES_MIN_GROUPED if grouped else HOMOPHONE_SYLLABLES_MIN
-    return TYPED_SYLLABLES_MIN_GROUPED if grouped else TYPED_SYLLABLES_MIN
+def _spelling(spelling: str, bits: int) -> Spelling:
+    all_latin = spelling.isascii() and spelling.isalnum()
+    return Spelling(bits, len(spelling), is_latin(spelling[0]), is_latin(spelling[-1]), all_latin)
 
 
-def _ends(row: tuple[str, ...]) -> tuple[int, ...]:
-    ends: list[int] = []
-    total = 0
-    for syllable in row:
-        total += len(syllable)
-        ends.append(total)
-    return tuple(ends)
-
-
-def _whole(
-    compiled: tuple[CompiledRule, ...], lists: Mapping[str, tuple[str, ...]], fold: FoldTable
-) -> dict[str, tuple[int, ...]]:
-    rules_of: dict[str, list[int]] = {}
-    for number, each in enumerate(compiled):
-        for word in expand_lists(each.rule.whole, lists):
-            rules_of.setdefault(word.translate(fold), []).append(number)
-    return {folded: tuple(dict.fromkeys(numbers)) for folded, numbers in rules_of.items()}
+def _spoken(slots: Slots, plain: Mapping[str, str], disguise: Disguise) -> Iterator[Spoken]:
+    for group, slot in slots.numbers.items():
+        if disguise in group.disguises:
+            yield from (Spoken(plain[word], slot, group.grouped) for word in group.words if word in plain)

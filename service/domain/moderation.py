@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from service.domain.answers import is_an_answer as is_an_answer
+from service.domain.compiled_rules import CompiledRules as CompiledRules
 from service.domain.judging import broken_rules
-from service.domain.lexicon import CompiledRules as CompiledRules
 from service.domain.reading import Reading
 from service.domain.rule_language import Category, Ladder
 from service.domain.rule_language import Channel as Channel
@@ -88,7 +88,7 @@ def moderate(text: str, rules: CompiledRules, context: Context) -> Verdict:
     acting: list[Finding] = []
     watched: list[Finding] = []
     scenes: list[str] = []
-    reading = Reading(text, rules)
+    reading = Reading(text, rules.lexicon)
     broken = broken_rules(reading, rules, channel=context.channel, question=context.question, facts=context.facts)
     for rule, (start, end) in broken:
         measure = rules.profile.measures.get(rule.id, rule.measure)

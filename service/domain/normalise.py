@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import compress, pairwise
 
 TABLE_ENTRIES_MAX = 70_000  # choice: all of the basic plane; rarer characters are computed each time
 BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")  # letters by category that show nothing
@@ -21,6 +21,8 @@ SENTENCE_END = re.compile("[" + re.escape("".join(sorted(SENTENCE_ENDS))) + "]")
 
 class FoldTable(dict[int, str | int | None]):
     """A `str.translate` table: compatibility forms, case, width, marks, separators and script variants are folded.
+
+    A character becomes one character (a code point), none (`None`) or several (a text); no character becomes U+0000.
 
     Args:
         simplified: character to character, traditional to simplified.
@@ -40,10 +42,8 @@ class FoldTable(dict[int, str | int | None]):
         entry: str | int | None
         if folded == "":
             entry = None
-        elif folded == character:
-            entry = code_point
         else:
-            entry = folded
+            entry = ord(folded) if len(folded) == 1 else folded
         if len(self) < TABLE_ENTRIES_MAX:
             self[code_point] = entry
         return entry
@@ -89,16 +89,11 @@ def _is_separator(character: str) -> bool:
 
 def origins(text: str, table: FoldTable) -> list[int]:
     """For each character of the folded text, the index of the character of `text` it came from; ascending."""
-    came_from: list[int] = []
-    for index, character in enumerate(text):
-        entry = table[ord(character)]
-        if entry is None:
-            continue
-        if isinstance(entry, int):
-            came_from.append(index)
-        else:
-            came_from.extend([index] * len(entry))
-    return came_from
+    entries = list(map(table.__getitem__, map(ord, text)))
+    if str not in set(map(type, entries)):
+        return list(compress(range(len(text)), entries))
+    lengths = (0 if entry is None else 1 if isinstance(entry, int) else len(entry) for entry in entries)
+    return [index for index, length in enumerate(lengths) for _ in range(length)]
 
 
 def is_spelled_out(text: str, spots: list[int]) -> bool:

@@ -6,8 +6,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from enum import StrEnum
+from functools import cached_property
 
-from service.domain.normalise import FoldTable
+from service.domain.normalise import TABLE_ENTRIES_MAX, FoldTable
 
 Span = tuple[int, int]  # half-open, in the text as written
 
@@ -53,22 +54,55 @@ _CHAT_ID_GLUED = re.compile(r"(?<![a-z0-9])(?:vx|wx|qq|v)\s{0,2}(1[3-9][0-9]{9}|
 _PLUS = re.compile(r"(?<![a-z0-9+])[+➕✚]\s{0,2}(?:vx|v信|wx|v|q|qq|[薇微威溦徽]信?|卫星|扣扣)(?![a-z])")
 
 
+class PlainSigns(dict[int, str]):
+    """A `str.translate` table: each character as the shapes read it - folded, a plain sign, a blank, or nothing."""
+
+    def __init__(self, fold: FoldTable) -> None:
+        super().__init__()
+        self._fold = fold
+
+    def __missing__(self, code_point: int) -> str:
+        plain = _plain(chr(code_point), self._fold)
+        if len(self) < TABLE_ENTRIES_MAX:
+            self[code_point] = plain
+        return plain
+
+
 class Looks:
     """A text prepared once for the shapes: lower case, plain widths, no marks, no invisible characters."""
 
-    def __init__(self, text: str, fold: FoldTable) -> None:
-        plain: list[str] = []
-        self._origins: list[int] = []
-        for index in range(0, len(text), 2 if _is_alternating(text) else 1):
-            for each in _plain(text[index], fold):
-                plain.append(each)
-                self._origins.append(index)
-        self.text = "".join(plain)
+    def __init__(self, text: str, signs: PlainSigns) -> None:
+        self._step = 2 if _is_alternating(text) else 1
+        self._shown = text[:: self._step]
+        self._signs = signs
+        self.text = self._shown.translate(signs)
         self.digits = self.text.translate(_DIGIT_OF)
+        self._spans: dict[Shape, list[Span]] = {}
 
     def spans(self, shape: Shape) -> list[Span]:
         """Where `shape` occurs, in the text as written."""
-        return [(self._origins[start], self._origins[end - 1] + 1) for start, end in _FINDERS[shape](self)]
+        if shape not in self._spans:
+            found = list(_FINDERS[shape](self))
+            self._spans[shape] = [(self._origin(start), self._origin(end - 1) + 1) for start, end in found]
+        return self._spans[shape]
+
+    def _origin(self, place: int) -> int:
+        return self._origins[place] * self._step
+
+    @cached_property
+    def _origins(self) -> list[int]:
+        """For each character of `text`, the index of the shown one it came from."""
+        lengths = map(len, map(self._signs.__getitem__, map(ord, self._shown)))
+        return [index for index, length in enumerate(lengths) for _ in range(length)]
+
+    @cached_property
+    def groups(self) -> list[tuple[str, int, int]]:
+        """Runs of digits with where they stand; a run that touches a letter is part of a code, not a number."""
+        found = ((run.group(), *run.span()) for run in _RUN.finditer(self.digits))
+        return [(run, start, end) for run, start, end in found if not self._touches_latin(start, end)]
+
+    def _touches_latin(self, start: int, end: int) -> bool:
+        return _is_latin(self.text[max(0, start - 1) : start]) or _is_latin(self.text[end : end + 1])
 
 
 def _is_alternating(text: str) -> bool:
@@ -92,22 +126,12 @@ def _plain(character: str, fold: FoldTable) -> str:
     return "" if unicodedata.category(character)[0] == "S" else " "
 
 
-def _groups(looks: Looks) -> Iterator[tuple[str, int, int]]:
-    """Runs of digits with where they stand; a run that touches a letter is part of a code, not a number."""
-    for run in _RUN.finditer(looks.digits):
-        start, end = run.span()
-        before = looks.text[start - 1] if start else ""
-        after = looks.text[end] if end < len(looks.text) else ""
-        if not (_is_latin(before) or _is_latin(after)):
-            yield run.group(), start, end
-
-
 def _is_latin(character: str) -> bool:
     return character.isascii() and character.isalpha()
 
 
 def _phones(looks: Looks) -> Iterator[Span]:
-    for run, start, end in _groups(looks):
+    for run, start, end in looks.groups:
         if _MOBILE.fullmatch(_only_digits(run)):
             yield start, end
             continue
@@ -117,13 +141,13 @@ def _phones(looks: Looks) -> Iterator[Span]:
 
 
 def _landlines(looks: Looks) -> Iterator[Span]:
-    for run, start, end in _groups(looks):
+    for run, start, end in looks.groups:
         if _LANDLINE.fullmatch(run):
             yield start, end
 
 
 def _digits(looks: Looks) -> Iterator[Span]:
-    for run, start, end in _groups(looks):
+    for run, start, end in looks.groups:
         if 5 <= len(_only_digits(run)) <= 12 and _is_one_number(run):
             yield start, end
 
@@ -140,7 +164,7 @@ def _is_one_number(run: str) -> bool:
 
 def _bank_cards(looks: Looks) -> Iterator[Span]:
     """16 to 19 digits that start as issued cards do (62, 4, 5) and pass Luhn's check."""
-    for run, start, end in _groups(looks):
+    for run, start, end in looks.groups:
         number = _only_digits(run)
         if 16 <= len(number) <= 19 and number.startswith(("62", "4", "5")) and _luhn(number):
             yield start, end

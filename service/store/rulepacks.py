@@ -7,13 +7,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import jsonschema
 import re2
 
+from service.domain.compiled_rules import CompiledRules, compile_rules
 from service.domain.disguises import SyllableTable
-from service.domain.lexicon import CompiledRules, UnknownList, compile_rules, expand_lists
+from service.domain.lexicon import UnknownList, expand_lists
 from service.domain.moderation import Context, moderate
 from service.domain.normalise import FoldTable
 from service.domain.rule_language import (
@@ -65,27 +67,29 @@ class RuleBook:
     disguises: Disguises
     fold: FoldTable
     syllables: SyllableTable
-    compiled: dict[str, CompiledRules] = field(default_factory=dict)
+    _compiled: dict[str, CompiledRules] = field(default_factory=dict)
+    _compiling: Lock = field(default_factory=Lock)
 
     def for_platform(self, name: str) -> CompiledRules:
-        """The rules in force on one marketplace.
+        """The rules in force on one marketplace. The first call compiles those of all, who share most of them.
 
         Raises:
             KeyError: no profile of that name.
         """
-        if name not in self.compiled:
-            self.compiled[name] = compile_rules(
-                self.rules,
-                profile=self.profiles[name],
-                lists=self.lists,
-                ladder=self.ladder,
-                scenes=self.scenes,
-                disguises=self.disguises,
-                fold=self.fold,
-                syllables=self.syllables,
-                pack=(self.book_id, self.version, self.sha256),
-            )
-        return self.compiled[name]
+        with self._compiling:
+            if not self._compiled:
+                self._compiled = compile_rules(
+                    self.rules,
+                    profiles=self.profiles.values(),
+                    lists=self.lists,
+                    ladder=self.ladder,
+                    scenes=self.scenes,
+                    disguises=self.disguises,
+                    fold=self.fold,
+                    syllables=self.syllables,
+                    pack=(self.book_id, self.version, self.sha256),
+                )
+        return self._compiled[name]
 
 
 def load_rules(directory: Path, platform: str) -> CompiledRules:

@@ -1,0 +1,194 @@
+"""A rule book compiled: for each marketplace its rules in force, their words as slots of one shared lexicon."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import re2
+
+from service.domain.disguises import SyllableTable
+from service.domain.lexicon import Lexicon, Slots, as_bytes, bits_of, build_lexicon, expand_lists, slots_in
+from service.domain.normalise import FoldTable
+from service.domain.rule_language import Disguise, Disguises, Ladder, Near, Profile, Rule, Scene
+
+_BARE: frozenset[Disguise] = frozenset({Disguise.NOISE})
+
+
+@dataclass(frozen=True, slots=True)
+class NearSlots:
+    """A `Near` with its groups as slots."""
+
+    slots: tuple[int, ...]
+    need: int
+    window: int
+    ordered: bool
+    across: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A rule with its words as slots of the lexicon."""
+
+    rule: Rule
+    any_slot: int | None
+    alone_slot: int | None
+    nears: tuple[NearSlots, ...]
+    patterns: tuple[re2._Regexp, ...]
+    cue_slot: int | None
+    unless: tuple[int, ...]
+    within: int | None
+    before: int | None
+    after: int | None
+    anywhere: int | None
+    guilt: int  # bits of the slots that make it guilty
+    excuses: int  # bits of the slots that excuse it
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class CompiledRules:
+    """The rules in force for one marketplace; never changed once built, replaced whole."""
+
+    platform: str
+    pack_id: str
+    pack_version: int
+    pack_sha256: str
+    ladder: Ladder
+    profile: Profile
+    scenes: Mapping[str, Scene]
+    rules: tuple[CompiledRule, ...]
+    lexicon: Lexicon
+    whole: Mapping[str, tuple[int, ...]]  # folded message to the rules that mean exactly it
+    whole_chars_max: int
+    triggers: int  # bits of the slots that can start a rule
+    starts: Mapping[int, tuple[tuple[int, int], ...]]  # slot to rules, each with the bits it needs
+    not_negation: int | None
+
+
+def compile_rules(
+    rules: Iterable[Rule],
+    *,
+    profiles: Iterable[Profile],
+    lists: Mapping[str, tuple[str, ...]],
+    ladder: Ladder,
+    scenes: Mapping[str, Scene],
+    disguises: Disguises,
+    fold: FoldTable,
+    syllables: SyllableTable,
+    pack: tuple[str, int, str],
+) -> dict[str, CompiledRules]:
+    """What `moderate` needs, by marketplace. `pack` is id, version and sha256 of the whole rule book.
+
+    Raises:
+        UnknownList: a rule names a list nobody has.
+    """
+    rules = tuple(rules)
+    slots = Slots(lists)
+    not_negation = slots.number(lists.get("not_negation", ()), _BARE)
+    in_force = [(profile, _in_force(rules, profile, slots)) for profile in profiles]
+    lexicon = build_lexicon(slots, disguises=disguises, fold=fold, syllables=syllables)
+    commonness = _commonness(rules, lexicon)
+    compiled: dict[str, CompiledRules] = {}
+    for profile, own_rules in in_force:
+        whole = _whole(own_rules, {**lists, **profile.lists}, fold)
+        starts = _starts(own_rules, commonness)
+        compiled[profile.name] = CompiledRules(
+            platform=profile.name,
+            pack_id=pack[0],
+            pack_version=pack[1],
+            pack_sha256=pack[2],
+            ladder=ladder,
+            profile=profile,
+            scenes=scenes,
+            rules=own_rules,
+            lexicon=lexicon,
+            whole=whole,
+            whole_chars_max=max(map(len, whole), default=0),
+            triggers=bits_of(starts),
+            starts=starts,
+            not_negation=not_negation,
+        )
+    return compiled
+
+
+def _in_force(rules: tuple[Rule, ...], profile: Profile, slots: Slots) -> tuple[CompiledRule, ...]:
+    own_slots = Slots({**slots.lists, **profile.lists}, slots.numbers)
+    common = own_slots.number(profile.innocent, _BARE)
+    return tuple(
+        _compile_rule(rule, own_slots, common)
+        for rule in rules
+        if rule.id not in profile.rules_off and (not rule.platforms or profile.name in rule.platforms)
+    )
+
+
+def _compile_rule(rule: Rule, slots: Slots, common: int | None) -> CompiledRule:
+    any_slot = slots.number(rule.any_of, rule.disguises)
+    alone_slot = slots.number(rule.alone, rule.disguises)
+    nears = tuple(_compile_near(near, rule.disguises, slots) for near in rule.nears)
+    cue_slot = slots.number(rule.cues, _BARE)
+    unless = tuple(slot for slot in (slots.number(rule.unless, _BARE), common) if slot is not None)
+    within = slots.number(rule.unless_within, _BARE)
+    before = slots.number(rule.unless_before, _BARE)
+    after = slots.number(rule.unless_after, _BARE)
+    anywhere = slots.number(rule.unless_anywhere, _BARE)
+    guilty = (any_slot, alone_slot, cue_slot, *(slot for near in nears for slot in near.slots))
+    return CompiledRule(
+        rule=rule,
+        any_slot=any_slot,
+        alone_slot=alone_slot,
+        nears=nears,
+        patterns=tuple(re2.compile(pattern) for pattern in rule.patterns),
+        cue_slot=cue_slot,
+        unless=unless,
+        within=within,
+        before=before,
+        after=after,
+        anywhere=anywhere,
+        guilt=bits_of(slot for slot in guilty if slot is not None),
+        excuses=bits_of(slot for slot in (*unless, within, before, after, anywhere) if slot is not None),
+    )
+
+
+def _compile_near(near: Near, disguises: frozenset[Disguise], slots: Slots) -> NearSlots:
+    numbers = [slots.number(group, disguises, grouped=True) for group in near.groups]
+    found = tuple(number for number in numbers if number is not None)
+    return NearSlots(found, bits_of(found), near.window, near.ordered, near.across)
+
+
+def _commonness(rules: tuple[Rule, ...], lexicon: Lexicon) -> Counter[int]:
+    """In how many of the innocent examples the words of each slot occur."""
+    seen: Counter[int] = Counter()
+    for example in (example for rule in rules for example in rule.passes):
+        present = 0
+        for _, spelling in lexicon.automaton.iter(as_bytes(example.text.translate(lexicon.fold))):
+            present |= spelling.bits
+        seen.update(slots_in(present))
+    return seen
+
+
+def _starts(compiled: tuple[CompiledRule, ...], commonness: Counter[int]) -> dict[int, tuple[tuple[int, int], ...]]:
+    """The slots whose presence can start a rule, each with the rules and the bits that must all be present.
+
+    A `near` starts with the group whose words are rarest in innocent texts; of several with the last, for authors put
+    the commonest words (加, 我, 去) first.
+    """
+    started: dict[int, list[tuple[int, int]]] = {}
+    for number, each in enumerate(compiled):
+        for slot in (each.any_slot, each.alone_slot, each.cue_slot):
+            if slot is not None:
+                started.setdefault(slot, []).append((number, 1 << slot))
+        for near in each.nears:
+            rarest = min(reversed(near.slots), key=commonness.__getitem__)
+            started.setdefault(rarest, []).append((number, near.need))
+    return {slot: tuple(starts) for slot, starts in started.items()}
+
+
+def _whole(
+    compiled: tuple[CompiledRule, ...], lists: Mapping[str, tuple[str, ...]], fold: FoldTable
+) -> dict[str, tuple[int, ...]]:
+    rules_of: dict[str, list[int]] = {}
+    for number, each in enumerate(compiled):
+        for word in expand_lists(each.rule.whole, lists):
+            rules_of.setdefault(word.translate(fold), []).append(number)
+    return {folded: tuple(dict.fromkeys(numbers)) for folded, numbers in rules_of.items()}
