@@ -287,6 +287,19 @@ def test_an_answer_at_the_very_end(world: World, late_by: timedelta) -> None:
         assert world.row(tables.Message, conversation="ticket").delivery == "late"
 
 
+def test_sending_anyway_after_the_end_is_too_late_and_kept(world: World) -> None:
+    """Edge case 14: popup left open past the window; late "send anyway" → 409 `window_closed`, stored as attempt."""
+    ticket = issue(world)
+    held = answer(world, ticket, HELD)
+    assert isinstance(held, Outcome)
+    world.now = ticket_of(world, ticket).due_at
+
+    result = answer(world, ticket, HELD, confirm_token=held.confirm_token)
+
+    assert isinstance(result, WindowClosed)
+    assert sorted(m.delivery for m in world.rows(tables.Message, conversation="ticket")) == ["held", "late"]
+
+
 # --- the agent's word on the answer ---------------------------------------------------------------------------------
 
 

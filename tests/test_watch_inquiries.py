@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from service.domain.errors import WindowClosed
 from service.domain.policy import REPLY_WINDOW_MOST
+from service.flows.hearing import Outcome
+from service.flows.receive_reply import Said, receive_reply
 from service.flows.watch_inquiries import DECISIONS
 from service.store import tables
 from tests.clockwork import fire
 from tests.promise_world import ask, say
-from tests.world import World, new_world
+from tests.world import OWNER, World, new_world
 
 SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 
@@ -62,6 +65,26 @@ def test_a_warning_that_comes_too_late_is_not_given(world: World) -> None:
 
     assert warned(world, dispute) == 0
     assert world.row(tables.Inquiry, id=inquiry).state == "expired"
+
+
+def test_sending_anyway_after_the_window_is_too_late_and_kept(world: World) -> None:
+    """Edge case 14: popup left open past the window; late "send anyway" → 409 `window_closed`, stored as attempt."""
+    dispute, inquiry = ask(world)
+    held = world.tell(
+        OWNER, lambda ctx: receive_reply(ctx, inquiry, Said("m-1", text="快递丢件不关我的事"), key_id="k-1")
+    )
+    assert isinstance(held, Outcome)
+    assert held.confirm_token is not None
+    anyway = Said("m-2", text="快递丢件不关我的事", confirm_token=held.confirm_token)
+    world.now += 400 * SECOND
+
+    result = world.tell(OWNER, lambda ctx: receive_reply(ctx, inquiry, anyway, key_id="k-2"))
+
+    assert isinstance(result, WindowClosed)
+    assert [m.delivery for m in world.rows(tables.Message, dispute_id=dispute, sender_side="merchant")] == [
+        "held",
+        "late",
+    ]
 
 
 def test_a_session_in_which_nobody_asks_on_ends_by_itself(world: World) -> None:

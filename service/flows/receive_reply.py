@@ -65,6 +65,7 @@ def receive_reply(ctx: Context, inquiry_id: str, said: Said, *, key_id: str) -> 
     require_length(said.text, least=0, most=policy.reply_chars_max, field_name="text")
     if seen.last_seq >= policy.case_entries_max:
         raise GuardFailed("case_entries_max", zh="该纠纷记录已达上限", en="This dispute's transcript is full")
+    refusal = _too_late(ctx, seen)
     heard = hear(
         ctx,
         said.text,
@@ -73,10 +74,10 @@ def receive_reply(ctx: Context, inquiry_id: str, said: Said, *, key_id: str) -> 
         question=seen.question,
         earlier_offences=counted(seen.offences),
         thread_id=inquiry_id,
-        token=_token(seen, said),
+        token=None if refusal else _token(seen, said),  # too late is the answer, whatever became of the token
         open_notice_id=seen.open_notice_id,
     )
-    if (refusal := _too_late(ctx, seen)) is not None:
+    if refusal is not None:
         _keep_late(ctx, seen, said, heard)
         return refusal
     return _take_in(ctx, seen, said, heard, policy)

@@ -45,6 +45,7 @@ from service.store.disputes import CaseFile, load_case
 from service.store.tables import Ticket
 
 AGREED_MAX: Final = timedelta(days=30)  # choice: the hard end of an intervention comes long before
+FIELD: Final = "ticket_answer"  # the merchant's text field
 OPEN: Final = ("issued", "acknowledged")  # its SLA runs
 
 
@@ -224,18 +225,19 @@ def respond(ctx: Context, ticket_id: str, answer: TicketAnswer) -> Outcome | Ref
     require_length(answer.text, least=1, most=policy.reply_chars_max, field_name="text")
     require_transcript_room(case, policy)
     _require_new(ctx, case, seat.id, answer)
+    ctx.follow(case.dispute)
+    refusal = _too_late(ctx, ticket, case, policy)
     heard = hear_note(
         ctx,
         case,
         answer.text,
-        field_name="ticket_answer",
+        field_name=FIELD,
         channel=Channel.TICKET,
-        token=answer.confirm_token,
+        token=None if refusal else answer.confirm_token,  # too late is the answer, whatever became of the token
         question=ticket.question or None,
         thread_id=ticket_id,
     )
-    ctx.follow(case.dispute)
-    if (refusal := _too_late(ctx, ticket, case, policy)) is not None:
+    if refusal is not None:
         _keep_attempt(ctx, case, ticket, answer, heard, delivery="late")
         return refusal
     return _take_in(ctx, case, ticket, answer, heard, policy)
@@ -289,7 +291,7 @@ def _take_in(
         merchant_id=ticket.merchant_id,
         message_id=message_id,
         thread_id=ticket.id,
-        field_name="ticket_answer",
+        field_name=FIELD,
         policy=policy,
         window_due_at=ticket.due_at if ticket.state in OPEN else None,
     )
