@@ -13,7 +13,8 @@ from service.domain.dispute import DISPUTE
 from service.domain.errors import Absent, Forbidden
 from service.domain.staff import Actor, Role
 from service.flows.context import Context
-from service.flows.read_case import CaseSeen, list_cases, read_case, require_seen
+from service.flows.list_cases import list_cases
+from service.flows.read_case import CaseSeen, read_case, require_seen
 from service.store import tables
 from service.store.writes import Plan
 from tests.over_http import HttpWorld, new_http_world

@@ -44,17 +44,9 @@ from service.domain.staff import Role
 from service.domain.timers import fires
 from service.flows.context import Context
 from service.flows.hearing import Outcome
+from service.flows.list_cases import CaseLine, list_cases
 from service.flows.overtaken import overtaken_by_clock
-from service.flows.read_case import (
-    STAFF,
-    ActionNow,
-    CaseLine,
-    CaseSeen,
-    available_actions,
-    list_cases,
-    read_case,
-    require_seen,
-)
+from service.flows.read_case import STAFF, ActionNow, CaseSeen, available_actions, read_case, require_seen
 from service.store import tables
 from service.store.disputes import CaseFile
 
@@ -204,12 +196,7 @@ def dispute_view(ctx: Context, seen: CaseSeen) -> DisputeView:
         now=instant_text(ctx.now),
         timers=[_timer(t) for t in seen.timers],
         available_actions=[_action(a) for a in seen.actions],
-        offers=[
-            OfferView(
-                Id(o.id), o.number, o.kind, money(o.amount_fen), o.state, seen.said(o.seq, "note"), _on(o.created_at)
-            )
-            for o in seen.offers
-        ],
+        offers=[_offer(o, money(o.amount_fen), seen.said(o.seq, "note")) for o in seen.offers],
         inquiries=[InquiryLine(Id(i.id), i.state, i.turn, _at(i.due_at), _on(i.created_at)) for i in seen.inquiries],
         service_tickets=[
             TicketLine(Id(t.id), t.cause, t.category, t.blocking, t.state, _on(t.due_at), _id(t.inquiry_id))
@@ -227,22 +214,27 @@ def dispute_view(ctx: Context, seen: CaseSeen) -> DisputeView:
             ShipmentLine(Id(s.id), s.cycle, s.carrier, s.tracking_no, s.state, _on(s.shipped_at), _at(s.signed_at))
             for s in seen.shipments
         ],
-        refunds=[
-            RefundLine(
-                Id(e.id),
-                e.obligation_no,
-                e.fund,
-                money(e.amount_fen),
-                e.state,
-                e.attempts,
-                _on(e.created_at),
-                _at(e.ended_at),
-            )
-            for e in seen.refunds
-        ],
+        refunds=[_refund(e, money(e.amount_fen)) for e in seen.refunds],
         approvals=[
             ApprovalLine(Id(a.id), a.subject, a.state, a.proposer_id, _on(a.expires_at)) for a in seen.approvals
         ],
+    )
+
+
+def _offer(offer: tables.Offer, amount: Money, note: str | None) -> OfferView:
+    return OfferView(Id(offer.id), offer.number, offer.kind, amount, offer.state, note, _on(offer.created_at))
+
+
+def _refund(made: tables.RefundExecution, amount: Money) -> RefundLine:
+    return RefundLine(
+        id=Id(made.id),
+        obligation_no=made.obligation_no,
+        fund=made.fund,
+        amount=amount,
+        state=made.state,
+        attempts=made.attempts,
+        created_at=_on(made.created_at),
+        ended_at=_at(made.ended_at),
     )
 
 

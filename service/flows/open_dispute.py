@@ -180,7 +180,6 @@ def _write(
 ) -> str:
     dispute_id, state = ctx.new_id(), DISPUTE.initial
     number = next_case_number(ctx.tx, shanghai_day(ctx.now))
-    on_behalf = ctx.actor.role is Role.SUPERVISOR
     ctx.plan.head = Head(dispute_id, 0, 0, None, 0, is_new=True)
     ctx.plan.insert(
         tables.Dispute,
@@ -206,20 +205,7 @@ def _write(
     )
     ctx.record(
         "dispute.requested",
-        facts={
-            "to": state,
-            "number": number,
-            "type": claim.type,
-            "reason": claim.reason,
-            "amount_fen": claim.amount_fen,
-            "currency": order.currency,
-            "order": order.id,
-            "order_line": line.id,
-            "shipped": line.shipped_at is not None,
-            "policy": policy.ref,
-        }
-        | ({"parent": parent.id} if parent else {})
-        | ({"on_behalf_of": "buyer"} if on_behalf else {}),
+        facts={"to": state, "number": number} | _facts_of_request(ctx, line, claim, policy, parent),
         private={"note": claim.note or None},
     )
     arm_all(ctx, dispute_id, dispute_timers(state, ctx.now, policy, policy.business_hours), policy)
@@ -229,6 +215,26 @@ def _write(
     # The marketplace does not confirm the order by itself while a dispute runs (edge case 45), until `dispute.closed`.
     ctx.announce("order.auto_confirm_held", order_id=order.id, order_line_id=line.id)
     return dispute_id
+
+
+def _facts_of_request(
+    ctx: Context, line: tables.OrderLine, claim: Claim, policy: Policy, parent: tables.Dispute | None
+) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "type": claim.type,
+        "reason": claim.reason,
+        "amount_fen": claim.amount_fen,
+        "currency": claim.currency,
+        "order": line.order_id,
+        "order_line": line.id,
+        "shipped": line.shipped_at is not None,
+        "policy": policy.ref,
+    }
+    if parent is not None:
+        facts["parent"] = parent.id
+    if ctx.actor.role is Role.SUPERVISOR:
+        facts["on_behalf_of"] = "buyer"
+    return facts
 
 
 def shanghai_day(now: datetime) -> str:
