@@ -39,9 +39,11 @@ from service.flows.negotiate import (
 from service.flows.open_dispute import Change, modify, withdraw
 from service.flows.overtaken import overtaken_by_clock
 from service.flows.read_case import read_case, require_seen
+from service.flows.upload_file import keep_upload
 from service.store import tables
 from service.store.disputes import load_case
 from service.store.engine import Transaction
+from service.store.files import StoredFile
 from service.store.writes import Plan
 from tests.over_http import HttpWorld, new_http_world
 from tests.world import (
@@ -223,21 +225,8 @@ def test_a_reason_that_needs_proof_wants_a_file_that_was_uploaded_here(world: Wo
         refuse(world, dispute_id, reason="goods_shipped")
     with pytest.raises(GuardFailed, match="proof_unknown"):
         refuse(world, dispute_id, reason="goods_shipped", proof=(sha256,))
-    world.insert(
-        (
-            tables.Attachment,
-            {
-                "id": f"{dispute_id}:merchant:{sha256}",
-                "dispute_id": dispute_id,
-                "party": "merchant",
-                "sha256": sha256,
-                "size_bytes": 5,
-                "media_type": "image/png",
-                "uploaded_by": "seat-owner",
-                "uploaded_at": world.now,
-            },
-        )
-    )
+    stored = StoredFile(sha256, 5, "image/png")
+    world.tell(OWNER, lambda ctx: keep_upload(ctx, dispute_id, "proof", stored))
     refuse(world, dispute_id, reason="goods_shipped", proof=(sha256,))
 
     assert dispute(world, dispute_id).state == "refused"

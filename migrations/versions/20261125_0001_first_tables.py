@@ -324,20 +324,6 @@ def upgrade() -> None:
         batch_op.create_index('ix_approval_open', ['id'], unique=False, sqlite_where=sa.text("state = 'proposed'"), postgresql_where=sa.text("state = 'proposed'"))
         batch_op.create_index('uq_approval_proposed', ['dispute_id'], unique=True, sqlite_where=sa.text("state = 'proposed'"), postgresql_where=sa.text("state = 'proposed'"))
 
-    op.create_table('attachment',
-    sa.Column('id', sa.String(length=140), nullable=False),
-    sa.Column('dispute_id', sa.String(length=36), nullable=False),
-    sa.Column('party', sa.String(length=16), nullable=False),
-    sa.Column('sha256', sa.String(length=64), nullable=False),
-    sa.Column('size_bytes', sa.Integer(), server_default='0', nullable=False),
-    sa.Column('media_type', sa.String(length=64), nullable=False),
-    sa.Column('uploaded_by', sa.String(length=64), nullable=False),
-    sa.Column('uploaded_at', sa.BigInteger(), nullable=False),
-    sa.CheckConstraint("party IN ('buyer', 'merchant')", name=op.f('ck_attachment_party')),
-    sa.CheckConstraint('size_bytes > 0', name=op.f('ck_attachment_not_empty')),
-    sa.ForeignKeyConstraint(['dispute_id'], ['dispute.id'], name=op.f('fk_attachment_dispute_id_dispute')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_attachment'))
-    )
     op.create_table('evidence_request',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('dispute_id', sa.String(length=36), nullable=False),
@@ -749,7 +735,6 @@ def downgrade() -> None:
         batch_op.drop_index('ix_evidence_request_dispute_id')
 
     op.drop_table('evidence_request')
-    op.drop_table('attachment')
     with op.batch_alter_table('approval', schema=None) as batch_op:
         batch_op.drop_index('uq_approval_proposed', sqlite_where=sa.text("state = 'proposed'"), postgresql_where=sa.text("state = 'proposed'"))
         batch_op.drop_index('ix_approval_open', sqlite_where=sa.text("state = 'proposed'"), postgresql_where=sa.text("state = 'proposed'"))

@@ -63,7 +63,7 @@ class StatusView(msgspec.Struct):
 
 
 class RefusalView(msgspec.Struct):
-    """The merchant's last refusal; `proof` are the sha256 of files to read under `/attachments`."""
+    """The merchant's last refusal; `proof` are the sha256 of files to read under `/files`."""
 
     reason: str
     message: str | None

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from service.api.outcomes import OutcomeBody, ReceiptBody, outcome_responses, shape_outcome
@@ -16,40 +15,17 @@ from service.api.perform import Shaped, look, perform, runner
 from service.api.shapes import TEXT, ClientClock, Id, Instant, MarketplaceId, Page, instant_text
 from service.api.terms import allow
 from service.api.views import READERS
+from service.domain.media_type import READERS as KINDS
+from service.domain.shared_copy import shared_copy
 from service.domain.staff import Role
 from service.flows.context import Context
-from service.flows.exchange_messages import (
-    Line,
-    Said,
-    Sent,
-    attachment_shown,
-    keep_attachment,
-    list_messages,
-    post_message,
-    require_may_attach,
-)
+from service.flows.exchange_messages import FileShown, Line, Said, Sent, file_shown, list_messages, post_message
 from service.flows.hearing import Outcome
-from service.store.files import FILE_BYTES_MAX, StoredFile
+from service.store.files import FileStore
 
 PARTIES = (Role.BUYER, Role.MERCHANT_OWNER, Role.MERCHANT_SEAT)
 LISTING = Keyset("number")
-BINARY = "application/octet-stream"
-FILE_TYPES = (
-    "image/jpeg",
-    "image/png",
-    "image/gif",
-    "image/webp",
-    "audio/mp4",
-    "audio/ogg",
-    "audio/amr",
-    "audio/wav",
-    "audio/aac",
-    "audio/mpeg",
-    "video/mp4",
-    "application/pdf",
-    BINARY,
-)
-Sha256 = Annotated[str, msgspec.Meta(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
+FILE_TYPES = tuple(kind for kind, _ in KINDS)
 
 
 class ChatMessage(msgspec.Struct, forbid_unknown_fields=True):
@@ -83,14 +59,6 @@ class ChatLine(msgspec.Struct):
     delivery: str
     measure: str
     received_at: Instant
-
-
-class FileKept(msgspec.Struct):
-    """A file that was kept; messages and refusals name it by its fingerprint."""
-
-    sha256: Sha256
-    size_bytes: int
-    media_type: str
 
 
 @post(
@@ -142,49 +110,30 @@ async def get_all(
     return response
 
 
-@post(
-    "/disputes/{dispute_id:uuid}/attachments",
-    opt=allow(*PARTIES, consumes=FILE_TYPES, body_bytes_max=FILE_BYTES_MAX, errors=(400,)),
-    operation_id="uploadAttachment",
-    summary="Upload a picture, a voice clip or a proof to a dispute",
-    request_max_body_size=None,
-    tags=["messages"],
-)
-async def upload_one(request: Request[Any, Any, Any], dispute_id: FromPath[Id]) -> Response[FileKept]:
-    """The type is read from the bytes; the same bytes twice are one file."""
-    whole = await request.body()  # taken in first: it is counted against the bound, and then it has its instant
-    await look(request, lambda ctx: require_may_attach(ctx, str(dispute_id)), lambda ctx, _: Shaped(204, None))
-    declared = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    files = runner(request).house.files
-    # A crash after this line leaves a whole file that no row names: harmless, and found by fsck.
-    stored = await asyncio.to_thread(files.put, whole, declared=None if declared == BINARY else declared)
-    return await perform(request, lambda ctx: keep_attachment(ctx, str(dispute_id), stored), _shape_file)
-
-
 @get(
-    "/disputes/{dispute_id:uuid}/attachments/{sha256:str}",
-    opt=allow(*READERS, produces=FILE_TYPES),
-    operation_id="getAttachment",
-    summary="A file that was shown to you",
-    media_type=BINARY,
-    responses={200: ResponseSpec(bytes, media_type=BINARY, description="The bytes", generate_examples=False)},
+    "/disputes/{dispute_id:uuid}/files/{sha256:str}",
+    opt=allow(*READERS, produces=FILE_TYPES, errors=(422,)),
+    operation_id="downloadFile",
+    summary="A file of the conversation that was shown to you",
     tags=["messages"],
 )
-async def get_file(
-    request: Request[Any, Any, Any], dispute_id: FromPath[Id], sha256: FromPath[Sha256]
-) -> Response[bytes]:
-    """Own uploads, and what the other party's messages and refusals show; never run by a browser."""
-    kinds: list[str] = []
+async def get_file(request: Request[Any, Any, Any], dispute_id: FromPath[Id], sha256: FromPath[str]) -> Response[bytes]:
+    """Own uploads as they came; what the other party shows, without where it was taken. Never run by a browser."""
+    found: list[FileShown] = []
 
-    def shape(ctx: Context, media_type: str) -> Shaped:
-        kinds.append(media_type)
+    def shape(_: Context, file: FileShown) -> Shaped:
+        found.append(file)
         return Shaped(200, None)
 
-    await look(request, lambda ctx: attachment_shown(ctx, str(dispute_id), sha256).media_type, shape)
-    files = runner(request).house.files
-    with await asyncio.to_thread(files.open, sha256) as stream:
-        whole = await asyncio.to_thread(stream.read)
-    return Response(whole, media_type=kinds[-1], headers={"Content-Disposition": "attachment"})
+    await look(request, lambda ctx: file_shown(ctx, str(dispute_id), sha256), shape)
+    whole = await asyncio.to_thread(_bytes_of, runner(request).house.files, found[-1])
+    return Response(whole, media_type=found[-1].media_type, headers={"Content-Disposition": "attachment"})
+
+
+def _bytes_of(files: FileStore, file: FileShown) -> bytes:
+    with files.open(file.sha256) as stream:
+        whole = stream.read()
+    return whole if file.sealed else shared_copy(whole, file.media_type)
 
 
 def _shape_sent(ctx: Context, answer: Outcome | Sent) -> Shaped:
@@ -194,10 +143,6 @@ def _shape_sent(ctx: Context, answer: Outcome | Sent) -> Shaped:
     return Shaped(
         201, SentMessage("sent", Id(answer.message_id), ReceiptBody(kept.seq, kept.hash, instant_text(kept.at)))
     )
-
-
-def _shape_file(ctx: Context, stored: StoredFile) -> Shaped:
-    return Shaped(201, FileKept(stored.sha256, stored.size, stored.media_type))
 
 
 def _line(line: Line) -> ChatLine:
@@ -215,4 +160,4 @@ def _line(line: Line) -> ChatLine:
     )
 
 
-HANDLERS = [post_one, get_all, upload_one, get_file]
+HANDLERS = [post_one, get_all, get_file]

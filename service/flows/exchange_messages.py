@@ -33,7 +33,7 @@ from service.flows.promising import Spoken, order_facts, promises_found, untold_
 from service.flows.read_case import party_of, require_seat, require_seen
 from service.store import chats, people, tables
 from service.store.disputes import CaseFile
-from service.store.files import StoredFile
+from service.store.uploads import upload_of
 from service.store.words import words_of
 
 
@@ -121,7 +121,7 @@ def _require_attached(ctx: Context, case: CaseFile, said: Said) -> None:
                 "order_card_unknown", zh="订单不存在", en="No such order of these two", order_id=said.attachment
             )
         return
-    file = chats.attachment(ctx.tx.session, case.dispute.id, party_of(ctx) or "", said.attachment)
+    file = upload_of(ctx.tx.session, case.dispute.id, party=ctx.actor.side, sha256=said.attachment)
     if file is None:
         raise GuardFailed("attachment_unknown", zh="附件不存在,请先上传", en="Upload it first", sha256=said.attachment)
     if not file.media_type.startswith(FILE_TYPES[said.kind]):
@@ -272,69 +272,29 @@ def _insert(
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def require_may_attach(ctx: Context, dispute_id: str) -> None:
-    """Let a party of a dispute that runs upload files to it; asked before a byte is kept.
+@dataclass(frozen=True, slots=True)
+class FileShown:
+    """A file that a viewer may have. `sealed`: every byte as it came; otherwise the copy without where it was taken."""
 
-    Raises:
-        Absent: not this party's dispute.
-        Forbidden: `seat_inactive`.
-        Conflict: `dispute_closed`.
-    """
-    case = require_seen(ctx, dispute_id)
-    if party_of(ctx) is None:
-        raise Absent("dispute")
-    if party_of(ctx) == "merchant":
-        require_seat(ctx)
-    if case.dispute.state == "closed":
-        raise _closed(case)
+    sha256: str
+    media_type: str
+    sealed: bool
 
 
-def keep_attachment(ctx: Context, dispute_id: str, stored: StoredFile) -> StoredFile:
-    """Remember who uploaded a file to which dispute, so that a message or a refusal can show it.
-
-    Nothing is said by it yet: the transcript names the file when a message or an action does.
-
-    Raises:
-        as `require_may_attach`; GuardFailed `attachment_of_other_type`: neither a picture, a sound, a film nor a PDF.
-    """
-    require_may_attach(ctx, dispute_id)
-    if not stored.media_type.startswith(("image/", "audio/", "video/", "application/pdf")):
-        raise GuardFailed(
-            "attachment_of_other_type",
-            zh="不支持的附件类型",
-            en="Not a type of file for a conversation",
-            media_type=stored.media_type,
-        )
-    side = party_of(ctx) or ""
-    ctx.plan.put(
-        tables.Attachment,
-        chats.attachment_id(dispute_id, side, stored.sha256),
-        dispute_id=dispute_id,
-        party=side,
-        sha256=stored.sha256,
-        size_bytes=stored.size,
-        media_type=stored.media_type,
-        uploaded_by=_sender(ctx),
-        uploaded_at=ctx.now,
-    )
-    return stored
-
-
-def attachment_shown(ctx: Context, dispute_id: str, sha256: str) -> tables.Attachment:
-    """A file that this viewer has uploaded, or has been shown in a message or a refusal.
+def file_shown(ctx: Context, dispute_id: str, sha256: str) -> FileShown:
+    """A file that this viewer's side has uploaded, or has been shown in a message or a refusal.
 
     Raises:
         Absent: not this viewer's dispute, or no such file for them.
     """
     case = require_seen(ctx, dispute_id)
-    side = party_of(ctx)
-    files = [a for a in chats.attachments(ctx.tx.session, dispute_id, sha256) if a.sha256 == sha256]
-    own = [a for a in files if a.party == side]
-    if own:
-        return own[0]
-    if files and (side is None or sha256 in _shown_to(ctx, case, side)):
-        return files[0]
-    raise Absent("attachment")
+    session, side = ctx.tx.session, party_of(ctx)
+    for party in ("buyer", "merchant"):
+        upload = upload_of(session, dispute_id, party=party, sha256=sha256)
+        own = party == side
+        if upload is not None and (own or side is None or sha256 in _shown_to(ctx, case, side)):
+            return FileShown(sha256, upload.media_type, sealed=own or ctx.actor.role is Role.AUDITOR)
+    raise Absent("file")
 
 
 def _shown_to(ctx: Context, case: CaseFile, side: str) -> set[str]:

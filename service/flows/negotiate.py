@@ -16,8 +16,9 @@ from service.flows.context import Context
 from service.flows.hearing import Heard, Outcome, hear_note, keep_back, let_out, require_length, rules_facts
 from service.flows.moves import facts_of, move, window_due
 from service.flows.read_case import promised_refund, require_may_after_sale, require_seen
-from service.store import chats, tables
+from service.store import tables
 from service.store.disputes import CaseFile
+from service.store.uploads import upload_of
 
 ADDRESS_CHARS_MAX = 300  # choice: the column's bound
 PROOFS_MAX = 9  # choice: as many pictures as one message of the trade shows
@@ -356,7 +357,7 @@ def _require_files(ctx: Context, case: CaseFile, hashes: tuple[str, ...]) -> Non
     if len(hashes) > PROOFS_MAX:
         raise GuardFailed("proofs_too_many", zh="凭证数量过多", en="Too many files", most=PROOFS_MAX)
     for sha256 in hashes:
-        if chats.attachment(ctx.tx.session, case.dispute.id, "merchant", sha256) is None:
+        if upload_of(ctx.tx.session, case.dispute.id, party="merchant", sha256=sha256) is None:
             raise GuardFailed("proof_unknown", zh="凭证文件不存在,请先上传", en="Upload it first", sha256=sha256)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlmodel import Session, col, or_, select
 
-from service.store.tables import Attachment, Message
+from service.store.tables import Message
 from service.store.words import words_of
 
 SHOWN_MAX: Final = 2_000  # messages with a file that are looked through
@@ -66,22 +66,6 @@ def last_buyer_text(session: Session, dispute_id: str) -> str | None:
     ).first()
     found = words_of(session, dispute_id, [last.seq]).get(last.seq, {}).get("text") if last else None
     return found if isinstance(found, str) else None
-
-
-def attachment_id(dispute_id: str, party: str, sha256: str) -> str:
-    """The row of a file that a party has uploaded to a dispute."""
-    return f"{dispute_id}:{party}:{sha256}"
-
-
-def attachment(session: Session, dispute_id: str, party: str, sha256: str) -> Attachment | None:
-    """A file that this party has uploaded to the dispute."""
-    return session.get(Attachment, attachment_id(dispute_id, party, sha256))
-
-
-def attachments(session: Session, dispute_id: str, sha256: str) -> list[Attachment]:
-    """A file of the dispute, once for each party that has uploaded it."""
-    found = (attachment(session, dispute_id, party, sha256) for party in ("buyer", "merchant"))
-    return [each for each in found if each is not None]
 
 
 def attachments_delivered(session: Session, dispute_id: str, *, conversation: str) -> set[str]:

@@ -367,21 +367,6 @@ class Message(SQLModel, table=True):
     received_at: datetime = moment()
 
 
-class Attachment(SQLModel, table=True):
-    """A file that a party has uploaded to a dispute; a message, a refusal or an answer may show it."""
-
-    __tablename__ = "attachment"
-    __table_args__ = (one_of("party", ("buyer", "merchant")), rule("not_empty", "size_bytes > 0"))
-    id: str = key(140)  # <dispute>:<party>:<sha256>
-    dispute_id: str = Field(foreign_key="dispute.id", max_length=36)
-    party: str = Field(max_length=16)
-    sha256: str = Field(max_length=64)
-    size_bytes: int = count()
-    media_type: str = Field(max_length=64)
-    uploaded_by: str = Field(max_length=64)
-    uploaded_at: datetime = moment()
-
-
 # --- children of the dispute ----------------------------------------------------------------------------------------
 
 
