@@ -177,6 +177,7 @@ def create_app(settings: Settings, *, now: Callable[[], datetime] = clock, tick:
     app.state.parts = parts
     app.state.gateway = parts.gateway
     app.state.payment_secrets = (settings.payment_gateway_secret,) if settings.payment_gateway_secret else ()
+    app.state.systems_secrets = (settings.systems_secret,) if settings.systems_secret else ()
     sealed = seal(app, contract)
     sealed.asgi_handler = Observed(sealed.asgi_handler, parts.metrics)
     return sealed

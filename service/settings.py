@@ -51,6 +51,7 @@ class Settings:
     api_key_environment: str = "local"
     payment_gateway_url: str | None = None
     payment_gateway_secret: str | None = field(default=None, repr=False)
+    systems_secret: str | None = field(default=None, repr=False)
 
     @property
     def embedded(self) -> bool:
@@ -89,6 +90,7 @@ class Settings:
             api_key_environment=read.one("API_KEY_ENVIRONMENT", _key_environment, cls.api_key_environment),
             payment_gateway_url=read.maybe("PAYMENT_GATEWAY_URL", _https_url),
             payment_gateway_secret=read.secret("PAYMENT_GATEWAY_SECRET", _long_secret),
+            systems_secret=read.secret("SYSTEMS_SECRET", _long_secret),
         )
         settings._require_consistent()
         return settings
