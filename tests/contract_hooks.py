@@ -87,10 +87,19 @@ def lines(base_url: str) -> list[str]:
     return names
 
 
-@schemathesis.hook.apply_to(operation_id="openDispute")
+@schemathesis.hook
 def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
-    """A buyer disputes what was bought: a valid request is about a line that exists."""
-    if case.meta is not None and case.meta.generation.mode.is_positive and isinstance(case.body, dict):
-        known = lines(str(case.operation.base_url))
-        case.body["order_line_id"] = known[next(numbers) % len(known)]
-        case.body["amount"] = {"amount": 1 + next(numbers) % 12_900, "currency": "CNY"}
+    """A well-formed request about orders is about those of the demo's buyer, so that a walk gets somewhere."""
+    if case.meta is None or not case.meta.generation.mode.is_positive or not isinstance(case.body, dict):
+        return
+    match case.operation.definition.raw.get("operationId"):
+        case "pushOrder":
+            case.body |= {"merchant_id": "demo-shop-1", "buyer_id": "demo-buyer-1"}
+        case "openDispute":
+            known = lines(str(case.operation.base_url))
+            number = next(numbers)
+            case.body |= {
+                "order_line_id": known[number % len(known)],
+                "reason": "not_as_described",
+                "amount": {"amount": 1 + number % 12_900, "currency": "CNY"},
+            }

@@ -11,6 +11,7 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import (
+    Example,
     OpenAPI,
     OpenAPIFormat,
     OpenAPIHeader,
@@ -26,6 +27,7 @@ from litestar.openapi.spec import (
 )
 from litestar.routes import HTTPRoute
 
+from service.api.examples import EXAMPLES
 from service.api.links import link_operations
 from service.api.preconditions import IDEMPOTENCY_KEY, IF_MATCH
 from service.api.problems import PROBLEM_JSON
@@ -83,6 +85,7 @@ def harden_openapi(document: OpenAPI, operations: Mapping[tuple[str, str], HTTPR
     for operation, handler, method in described:
         _describe(operation, handler, method)
     _say_shapes(document, described)
+    _show_examples(operation for operation, _, _ in described)
     _share_refusals(document, described)
     link_operations({str(operation.operation_id): operation for operation, _, _ in described})
     return document
@@ -206,6 +209,14 @@ def _say_shapes(document: OpenAPI, described: Iterable[Described]) -> None:
         if told:
             content.schema = told[0] if len(told) == 1 else Schema(any_of=told)
     document.components.schemas = dict(sorted(schemas.items()))
+
+
+def _show_examples(operations: Iterable[Operation]) -> None:
+    for operation in operations:
+        body, example = operation.request_body, EXAMPLES.get(str(operation.operation_id))
+        if example is not None and isinstance(body, RequestBody):
+            for content in body.content.values():
+                content.examples = {"usual": Example(value=example)}
 
 
 def _answered(handler: HTTPRouteHandler, code: int) -> Any:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import MediaType, Request, Response, get
+from litestar.openapi.datastructures import ResponseSpec
 
 from service.api.perform import runner
 from service.api.terms import public
@@ -42,7 +43,14 @@ async def live() -> Live:
     return Live("ok")
 
 
-@get("/health/ready", opt=public(), operation_id="getReady", summary="May be given work", tags=["operations"])
+@get(
+    "/health/ready",
+    opt=public(),
+    operation_id="getReady",
+    summary="May be given work",
+    tags=["operations"],
+    responses={503: ResponseSpec(Ready, description="Not now; `checks` says why", generate_examples=False)},
+)
 async def ready(request: Request[Any, Any, Any]) -> Response[Ready]:
     """Ready when the database answers, the clocks agree and the ticker ticks."""
     run, checks, skew = runner(request), {"database": "ok", "ticker": "ok", "clock": "ok"}, 0.0

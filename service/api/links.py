@@ -17,6 +17,14 @@ TICKET: Final = {"ticket_id": BODY + "id"}
 EVIDENCE_REQUEST: Final = {"request_id": BODY + "id"}
 APPROVAL: Final = {"approval_id": BODY + "id"}
 
+# A whole request body of the next operation: what was bought can be disputed.
+ORDER_TO_DISPUTE: Final = {
+    "order_line_id": "$request.body#/lines/0/id",
+    "type": "refund_only",
+    "reason": "not_as_described",
+    "amount": "$request.body#/lines/0/refundable",
+}
+
 Step = tuple[Iterable[str], Mapping[str, str], Iterable[str]]
 
 STEPS: Final[tuple[Step, ...]] = (
@@ -66,11 +74,16 @@ def link_operations(operations: Mapping[str, Operation]) -> None:
                 if source in operations and target in operations:
                     _link(operations[source], operations[target], given)
 
+    if "pushOrder" in operations and "openDispute" in operations:
+        _link(operations["pushOrder"], operations["openDispute"], {}, body=ORDER_TO_DISPUTE)
 
-def _link(source: Operation, target: Operation, given: Mapping[str, str]) -> None:
+
+def _link(
+    source: Operation, target: Operation, given: Mapping[str, str], *, body: Mapping[str, str] | None = None
+) -> None:
     taken = {each.name: each for each in target.parameters or [] if isinstance(each, Parameter)}
     parameters = {f"{ParamType(taken[name].param_in).value}.{name}": given[name] for name in given if name in taken}
     for code, answer in (source.responses or {}).items():
         if code in ("200", "201") and isinstance(answer, OpenAPIResponse):
-            link = Link(operation_id=target.operation_id, parameters=parameters)
+            link = Link(operation_id=target.operation_id, parameters=parameters or None, request_body=body)
             answer.links = {**(answer.links or {}), str(target.operation_id): link}
