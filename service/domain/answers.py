@@ -48,7 +48,9 @@ _YES_OR_NO = (
     "对吧",
     "好吧",
 )
-_PARTICLES = frozenset("亲哦呢哈呀啊了哒啦嘛吧滴呐噢喔的~")
+_PARTICLES = "亲哦呢哈呀啊了哒啦嘛吧滴呐噢喔的~"
+_PHRASE_CHARS_MAX = max(map(len, _NEVER_ANSWERS | _ONLY_YES_OR_NO)) + len("亲")
+_BEGINNING_CHARS = 2 * _PHRASE_CHARS_MAX  # choice: enough to see that most replies are longer than any phrase
 
 
 def is_an_answer(text: str, question: str | None) -> bool:
@@ -57,10 +59,14 @@ def is_an_answer(text: str, question: str | None) -> bool:
     A bare yes answers a request or a yes-or-no question, not one that asks when, why or how much. Without a question
     only words that never answer are turned away.
     """
+    if _plain(text[:_BEGINNING_CHARS])[_PHRASE_CHARS_MAX:].strip(_PARTICLES):
+        return True
     words = _plain(text)
     if not words or words in _NEVER_ANSWERS:
         return False
-    core = words
+    if len(words.rstrip(_PARTICLES)) > _PHRASE_CHARS_MAX:
+        return True
+    core = words[: _PHRASE_CHARS_MAX + 1]
     while len(core) > 1 and core[-1] in _PARTICLES:
         core = core[:-1]
         if core in _NEVER_ANSWERS and words not in _ONLY_YES_OR_NO:

@@ -68,7 +68,11 @@ def _applies(rule: Rule, *, channel: Channel, question: str | None, facts: froze
 
 def _spans(compiled: CompiledRule, reading: Reading, rules: CompiledRules, excuses: int) -> Iterator[Span]:
     """The guilty places that nothing excuses; `excuses` are located together, once any place is guilty."""
+    has_excuses = reading.present & compiled.excuses
     for span, words in _guilty_spans(compiled, reading):
+        if not has_excuses:
+            yield span
+            continue
         reading.locate(excuses)
         if reading.occurrences(compiled.anywhere):
             return

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import ahocorasick
 
 from service.domain.disguises import SyllableTable, folded_tables, is_latin, spellings
-from service.domain.normalise import FoldTable
+from service.domain.normalise import FoldTable, StandInTable
 from service.domain.rule_language import Disguise, Disguises
 from service.domain.shapes_of_contact import PlainSigns, Shape
 from service.domain.sounds import Ear, Spoken
@@ -84,8 +84,8 @@ class Lexicon:
 
     fold: FoldTable
     signs: PlainSigns
-    stand_ins: Mapping[int, str]  # folded
-    stand_in: re.Pattern[str]  # finds a stand-in
+    stand_ins: StandInTable
+    stand_in: re.Pattern[str]  # finds what may be a stand-in
     repeat: re.Pattern[str]  # finds what may be a word with its characters repeated
     automaton: ahocorasick.Automaton
     ear: Ear
@@ -114,8 +114,8 @@ def build_lexicon(slots: Slots, *, disguises: Disguises, fold: FoldTable, syllab
     return Lexicon(
         fold=fold,
         signs=PlainSigns(fold),
-        stand_ins={ord(sign): word.translate(fold) for sign, word in disguises.stand_ins.items()},
-        stand_in=re.compile(_any_of(disguises.stand_ins)),
+        stand_ins=StandInTable({sign: word.translate(fold) for sign, word in disguises.stand_ins.items()}, fold),
+        stand_in=re.compile(_any_of(disguises.stand_ins, astral=True)),
         repeat=re.compile(rf"(.)\1\1|(.)\2(.)\3|({_any_of(singles)})\4"),
         automaton=automaton,
         ear=Ear(
@@ -151,10 +151,16 @@ def as_bytes(folded: str) -> str:
     return folded.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
-def _any_of(characters: Iterable[str]) -> str:
-    """A pattern for any one of the characters; of none it finds nothing."""
-    ordered = "".join(sorted(characters))
-    return f"[{re.escape(ordered)}]" if ordered else "(?!)"
+def _any_of(characters: Iterable[str], *, astral: bool = False) -> str:
+    """A pattern for any one of the characters; of none it finds nothing.
+
+    With `astral` all characters beyond the basic plane are taken for the rare ones among them: a class of many such
+    is searched one by one, a range at once.
+    """
+    ordered = sorted(characters)
+    basic = [character for character in ordered if not astral or character <= "\uffff"]
+    beyond = "\U00010000-\U0010ffff" if len(basic) < len(ordered) else ""
+    return f"[{re.escape(''.join(basic))}{beyond}]" if ordered else "(?!)"
 
 
 def _with_disguise(slots: Slots, disguise: Disguise) -> int:

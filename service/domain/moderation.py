@@ -120,6 +120,8 @@ def _sends_to_human(findings: list[Finding], ladder: Ladder, channel: Channel) -
 
 
 def _advice(scenes: list[str], rules: CompiledRules) -> tuple[Advice, ...]:
+    if not scenes:
+        return ()
     chosen = [rules.scenes[name] for name in dict.fromkeys(scenes)]
     words = [Advice("neutral_word", word) for scene in chosen for word in scene.neutral_words]
     replies = [Advice("standard_reply", reply) for scene in chosen for reply in scene.replies]

@@ -38,12 +38,7 @@ class FoldTable(dict[int, str | int | None]):
 
     def __missing__(self, code_point: int) -> str | int | None:
         character = chr(code_point)
-        folded = self._settled(character)
-        entry: str | int | None
-        if folded == "":
-            entry = None
-        else:
-            entry = ord(folded) if len(folded) == 1 else folded
+        entry = as_entry(self._settled(character))
         if len(self) < TABLE_ENTRIES_MAX:
             self[code_point] = entry
         return entry
@@ -70,6 +65,28 @@ class FoldTable(dict[int, str | int | None]):
         return "".join(self._simplified.get(each, each) for each in kept)
 
 
+class StandInTable(dict[int, str | int | None]):
+    """A `str.translate` table that reads the signs that stand for words as these, and folds all else.
+
+    Args:
+        stand_ins: sign to the folded word it stands for.
+    """
+
+    def __init__(self, stand_ins: Mapping[str, str], fold: FoldTable) -> None:
+        super().__init__({ord(sign): as_entry(word) for sign, word in stand_ins.items()})
+        self._fold = fold
+
+    def __missing__(self, code_point: int) -> str | int | None:
+        return self._fold[code_point]
+
+
+def as_entry(folded: str) -> str | int | None:
+    """What a character becomes, as `str.translate` takes it most quickly."""
+    if len(folded) == 1:
+        return ord(folded)
+    return folded or None
+
+
 def _badge_letter(code_point: int) -> str:
     """The letter on a badge that Unicode gives no compatibility form: 🅐 🅰 🇻."""
     for first in (0x1F150, 0x1F170, 0x1F1E6):
@@ -87,7 +104,7 @@ def _is_separator(character: str) -> bool:
     return character in BLANK_LETTERS or unicodedata.category(character)[0] in "PSZCM"
 
 
-def origins(text: str, table: FoldTable) -> list[int]:
+def origins(text: str, table: FoldTable | StandInTable) -> list[int]:
     """For each character of the folded text, the index of the character of `text` it came from; ascending."""
     entries = list(map(table.__getitem__, map(ord, text)))
     if str not in set(map(type, entries)):

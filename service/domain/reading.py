@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from service.domain.disguises import is_latin
-from service.domain.lexicon import Lexicon, Spelling, as_bytes, bits_of, slots_in
+from service.domain.lexicon import Lexicon, Spelling, as_bytes, bits_of
 from service.domain.normalise import CLAUSE_MARK, SENTENCE_END, crosses, is_spelled_out, origins
 from service.domain.shapes_of_contact import Looks, worth_a_look
 from service.domain.sounds import Heard, Letters
@@ -64,9 +64,9 @@ class Reading:
         self._hits = self._scan(self.folded, EVERY_SLOT)
         self._heard = self._listen()
         self._looks = self._look()
-        self._other_views = [*self._stand_in_view(), *self._unrepeated_view()]
+        self._other_views = self._views()
         self._located = 0  # bits of the slots whose places are known
-        self._spans: dict[int, set[tuple[int, int]]] = {}
+        self._spans: dict[int, list[tuple[int, int]]] = {}  # by the bits of the slots they belong to
         self._places: dict[int, Places] = {}
 
     # -- what is there at all
@@ -94,37 +94,28 @@ class Reading:
                 self.present |= bits_of(slots)
         return looks
 
-    def _stand_in_view(self) -> Iterator[_View]:
-        lexicon = self._lexicon
-        if lexicon.stand_in.search(self.text) is None:
-            return
-        folded: list[str] = []
-        came_from: list[int] = []
-        for index, sign in enumerate(self.text):
-            word = lexicon.stand_ins.get(ord(sign)) or sign.translate(lexicon.fold)
-            folded.append(word)
-            came_from.extend([index] * len(word))
-        read = "".join(folded)
-        seen = lexicon.stand_in_bits
-        yield _View(read, came_from, self._scan(read, seen), slots_seen=seen)
+    def _views(self) -> list[_View]:
+        views: list[_View] = []
+        if self._lexicon.stand_in.search(self.text):
+            views.append(self._stand_in_view())
+        if self._lexicon.repeat.search(self.folded):
+            views.append(self._unrepeated_view())
+        return views
 
-    def _unrepeated_view(self) -> Iterator[_View]:
-        """The text without repeats, where a repeat can be a disguise: see `_evenly_repeated`."""
-        if self._lexicon.repeat.search(self.folded) is None:
-            return
-        kept: list[str] = []
-        came_from: list[int] = []
-        runs: list[int] = []
-        for spot, character in zip(self.came_from, self.folded, strict=True):
-            if kept and kept[-1] == character:
-                runs[-1] += 1
-            else:
-                kept.append(character)
-                came_from.append(spot)
-                runs.append(1)
-        read = "".join(kept)
+    def _stand_in_view(self) -> _View:
+        read = self.text.translate(self._lexicon.stand_ins)
+        seen = self._lexicon.stand_in_bits
+        return _View(read, origins(self.text, self._lexicon.stand_ins), self._scan(read, seen), slots_seen=seen)
+
+    def _unrepeated_view(self) -> _View:
+        """The text without repeats: a repeat can be a disguise, see `_evenly_repeated`."""
+        folded = self.folded
+        begins = [0, *(index for index in range(1, len(folded)) if folded[index] != folded[index - 1])]
+        read = "".join([folded[index] for index in begins])
+        came_from = [self.came_from[index] for index in begins]
+        runs = [after - begin for begin, after in pairwise([*begins, len(folded)])]
         seen = self._lexicon.repeated_bits
-        yield _View(read, came_from, self._scan(read, seen), runs, seen)
+        return _View(read, came_from, self._scan(read, seen), runs, seen)
 
     # -- where it is
 
@@ -143,7 +134,8 @@ class Reading:
             return _NOWHERE
         if slot not in self._places:
             self.locate(1 << slot)
-            found = [self.ranked(start, end) for start, end in sorted(self._spans.get(slot, ()))]
+            spans = {span for bits, spans in self._spans.items() if bits >> slot & 1 for span in spans}
+            found = [self.ranked(start, end) for start, end in sorted(spans)]
             self._places[slot] = Places(found, [place.first for place in found])
         return self._places[slot]
 
@@ -162,8 +154,8 @@ class Reading:
                     self._put(span, bits_of(numbers) & wanted)
 
     def _put(self, span: tuple[int, int], bits: int) -> None:
-        for slot in slots_in(bits):
-            self._spans.setdefault(slot, set()).add(span)
+        if bits:
+            self._spans.setdefault(bits, []).append(span)
 
     def ranked(self, start: int, end: int) -> Occurrence:
         """A stretch of the text as written, counted in kept characters too."""

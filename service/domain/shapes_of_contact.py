@@ -36,6 +36,7 @@ _DIGIT_OF = {
     ord("拐"): "7",
     ord("勾"): "9",
 }
+DIGITS_MIN = 5  # fewer are no number to call or to pay to
 # A run of digits as people write a number: up to three separators between two digits.
 _RUN = re.compile(r"[0-9](?:[^\w:：]{0,3}[0-9])*")
 _MOBILE = re.compile(r"(?:0086|86)?(1[3-9][0-9]{9})")
@@ -96,10 +97,11 @@ class Looks:
         return [index for index, length in enumerate(lengths) for _ in range(length)]
 
     @cached_property
-    def groups(self) -> list[tuple[str, int, int]]:
-        """Runs of digits with where they stand; a run that touches a letter is part of a code, not a number."""
+    def groups(self) -> list[tuple[str, str, int, int]]:
+        """Runs of five digits and more, the digits alone, and where they stand; one that touches a letter is a code."""
         found = ((run.group(), *run.span()) for run in _RUN.finditer(self.digits))
-        return [(run, start, end) for run, start, end in found if not self._touches_latin(start, end)]
+        told = ((run, _only_digits(run), start, end) for run, start, end in found if end - start >= DIGITS_MIN)
+        return [each for each in told if len(each[1]) >= DIGITS_MIN and not self._touches_latin(*each[2:])]
 
     def _touches_latin(self, start: int, end: int) -> bool:
         return _is_latin(self.text[max(0, start - 1) : start]) or _is_latin(self.text[end : end + 1])
@@ -131,8 +133,8 @@ def _is_latin(character: str) -> bool:
 
 
 def _phones(looks: Looks) -> Iterator[Span]:
-    for run, start, end in looks.groups:
-        if _MOBILE.fullmatch(_only_digits(run)):
+    for run, number, start, end in looks.groups:
+        if _MOBILE.fullmatch(number):
             yield start, end
             continue
         for part in re.finditer(r"[^\s,，、/|]+", run):
@@ -141,14 +143,14 @@ def _phones(looks: Looks) -> Iterator[Span]:
 
 
 def _landlines(looks: Looks) -> Iterator[Span]:
-    for run, start, end in looks.groups:
+    for run, _, start, end in looks.groups:
         if _LANDLINE.fullmatch(run):
             yield start, end
 
 
 def _digits(looks: Looks) -> Iterator[Span]:
-    for run, start, end in looks.groups:
-        if 5 <= len(_only_digits(run)) <= 12 and _is_one_number(run):
+    for run, number, start, end in looks.groups:
+        if len(number) <= 12 and _is_one_number(run):
             yield start, end
 
 
@@ -164,14 +166,13 @@ def _is_one_number(run: str) -> bool:
 
 def _bank_cards(looks: Looks) -> Iterator[Span]:
     """16 to 19 digits that start as issued cards do (62, 4, 5) and pass Luhn's check."""
-    for run, start, end in looks.groups:
-        number = _only_digits(run)
+    for _, number, start, end in looks.groups:
         if 16 <= len(number) <= 19 and number.startswith(("62", "4", "5")) and _luhn(number):
             yield start, end
 
 
 def _only_digits(run: str) -> str:
-    return "".join(sign for sign in run if sign.isascii() and sign.isdigit())
+    return "".join(re.findall("[0-9]+", run))
 
 
 def _luhn(number: str) -> bool:

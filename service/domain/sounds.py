@@ -117,7 +117,10 @@ class Ear:
             syllables = list(map(self._syllables.__getitem__, map(ord, part)))
             begins = list(accumulate(map(len, syllables), initial=0))
             unit_at = dict(zip(begins, range(len(begins)), strict=True))
+            typed_from, typed_to = _typed_letters(part, begins)
             for last_letter, (length, ways) in self._typed.iter("".join(syllables)):
+                if last_letter < typed_from or last_letter + 1 - length >= typed_to:
+                    continue
                 first, last = unit_at.get(last_letter + 1 - length), unit_at.get(last_letter + 1)
                 if first is None or last is None or _LATIN.search(part, first, last) is None:
                     continue
@@ -141,6 +144,12 @@ class Ear:
                 begin = letters.start() - self._row_max
             stop = letters.end() + self._row_max
         yield begin, stop
+
+
+def _typed_letters(part: str, begins: list[int]) -> tuple[int, int]:
+    """From the first letter to the last that is typed, half-open; the others are those of Chinese syllables."""
+    runs = [run.span() for run in _LATIN.finditer(part)]
+    return begins[runs[0][0]], begins[runs[-1][1]]
 
 
 def _alike_automaton(spoken: Iterable[Spoken], syllables: SyllableTable) -> tuple[ahocorasick.Automaton, _Signs]:
