@@ -116,7 +116,7 @@ def build_lexicon(slots: Slots, *, disguises: Disguises, fold: FoldTable, syllab
         signs=PlainSigns(fold),
         stand_ins=StandInTable({sign: word.translate(fold) for sign, word in disguises.stand_ins.items()}, fold),
         stand_in=re.compile(_any_of(disguises.stand_ins, astral=True)),
-        repeat=re.compile(rf"(.)\1\1|(.)\2(.)\3|({_any_of(singles)})\4"),
+        repeat=re.compile(rf"(.)\1(?:\1|(.)\2|(?<={_any_of(singles)}))"),
         automaton=automaton,
         ear=Ear(
             _spoken(slots, plain, Disguise.HOMOPHONE),

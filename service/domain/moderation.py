@@ -100,7 +100,7 @@ def moderate(text: str, rules: CompiledRules, context: Context) -> Verdict:
             scenes.append(rule.scene)
     acting.sort(key=lambda finding: (finding.start, finding.end, finding.rule))
     return Verdict(
-        measure=max((finding.measure for finding in acting), key=lambda measure: measure.rank, default=Measure.NONE),
+        measure=_gravest([finding.measure for finding in acting]),
         direct_to_human=_sends_to_human(acting, rules.ladder, context.channel),
         findings=tuple(acting),
         advice=_advice(scenes, rules),
@@ -109,6 +109,10 @@ def moderate(text: str, rules: CompiledRules, context: Context) -> Verdict:
         pack_sha256=rules.pack_sha256,
         watched=tuple(watched),
     )
+
+
+def _gravest(measures: list[Measure]) -> Measure:
+    return max(measures, key=lambda measure: measure.rank) if measures else Measure.NONE
 
 
 def _sends_to_human(findings: list[Finding], ladder: Ladder, channel: Channel) -> bool:
@@ -171,7 +175,7 @@ def _in_the_light_of(
         for finding in verdict.findings
     ]
     return Verdict(
-        measure=max(raised, key=lambda measure: measure.rank),
+        measure=_gravest(raised),
         direct_to_human=verdict.direct_to_human,
         findings=verdict.findings,
         advice=verdict.advice,

@@ -207,8 +207,10 @@ _FINDERS: dict[Shape, Callable[[Looks], Iterator[Span]]] = {
 
 # Nothing has a shape without one of these; the two checks cost a fraction of a microsecond each.
 _FIVE_DIGITS = re.compile(r"[0-9零〇一二三四五六七八九幺壹贰叁肆伍陆柒捌玖貳參陸两洞拐勾]{5}")
-_A_SIGN = re.compile(
-    r"[@＠﹫+＋➕✚]|[.．｡。]\W{0,2}[a-zA-Zａ-ｚＡ-Ｚ]|[a-zA-Z信号號薇微扣鹅鵝]\W{0,2}[:：=>—是]|[wW]{3}"
+_SIGNS, _DOTS, _LETTERS = "@＠﹫+＋➕✚", ".．｡。", "a-zA-Z信号號薇微扣鹅鵝"
+_A_SIGN = re.compile(  # the class in front lets `re` skip all other characters
+    rf"[{_SIGNS}{_DOTS}{_LETTERS}](?:(?<=[{_SIGNS}])|(?<=[{_DOTS}])\W{{0,2}}[a-zA-Zａ-ｚＡ-Ｚ]"
+    rf"|(?<=[{_LETTERS}])\W{{0,2}}[:：=>—是]|(?<=[wW])[wW]{{2}})"
 )
 
 
