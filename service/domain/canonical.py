@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from service.domain.calendar import SHANGHAI
 
@@ -33,8 +33,7 @@ _EN: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Canonical:
+class Canonical(NamedTuple):
     """One sentence in Chinese and in English; `sha256_hex` of the two joined by a line feed, UTF-8."""
 
     zh: str
@@ -71,6 +70,7 @@ def due_words(due_at: datetime | None) -> tuple[str, str]:
     )
 
 
+@lru_cache(maxsize=4096)  # most deadlines are the end of one of the next days
 def canonical(action: str, amount_fen: int | None, amount_max_fen: int | None, due_at: datetime | None) -> Canonical:
     """Say a promise from its fields: the same fields give the same bytes on every machine.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 # The traditional forms of the characters the promise grammar uses (a test holds the list complete).
 _TRADITIONAL_FORMS: Final = (
@@ -74,10 +73,13 @@ def _table() -> dict[int, str | None]:
 
 
 _TABLE: Final = _table()
+_FORMS: Final = {chr(code): char or "" for code, char in _TABLE.items() if code < 0x10000}
+_FOREIGN: Final = re.compile(f"[{re.escape(''.join(_FORMS))}]")
+_BEYOND: Final = re.compile("[\U00010000-\U0010ffff]")  # kept out of _FOREIGN, where they would make it slow
 # Spaces that only pull a word or a number apart: 3 天, 退 50 元, 明 天 发 货. Others part clauses.
 _LOOSE_SPACE: Final = re.compile(
-    r"(?<=[0-9]) +(?=[\u4e00-\u9fff%])|(?<=[\u4e00-\u9fff¥]) +(?=[0-9])|(?:(?<=\s\S)"
-    r"|(?<=^\S)) +(?=\S(?:[\s,。!?]|$))"
+    r" (?:(?<=[0-9] ) *(?=[\u4e00-\u9fff%])|(?<=[\u4e00-\u9fff¥] ) *(?=[0-9])"
+    r"|(?:(?<=\s\S )|(?<=^\S )) *(?=\S(?:[\s,。!?]|$)))"
 )
 
 
@@ -85,8 +87,7 @@ _LOOSE_SPACE: Final = re.compile(
 _WIDE_COMMA: Final = re.compile("(?<=[0-9\uff10-\uff19])\uff0c(?=[0-9\uff10-\uff19])")
 
 
-@dataclass(frozen=True, slots=True)
-class Spelled:
+class Spelled(NamedTuple):
     """A text in the one spelling.
 
     `origin[i]` is the index in the text as written of character i; None when the two are aligned.
@@ -103,11 +104,15 @@ class Spelled:
         return self.origin[start], self.origin[end - 1] + 1
 
 
+def _form(hit: re.Match[str]) -> str:
+    return _FORMS[hit[0]]
+
+
 def spell(text: str) -> Spelled:
     """Fold a text to the one spelling; linear in its length, any Unicode."""
     if "\uff0c" in text:
         text = _WIDE_COMMA.sub("、", text)
-    folded = text.translate(_TABLE)
+    folded = text.translate(_TABLE) if _BEYOND.search(text) else _FOREIGN.sub(_form, text)
     origin: list[int] | None = None
     if len(folded) != len(text):
         origin = [i for i, char in enumerate(text) if _TABLE.get(ord(char), "") is not None]
