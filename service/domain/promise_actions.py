@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from service.domain.promise_pattern import gated
+from service.domain.promise_pattern import Cued, ahead, gated
 from service.domain.promise_wording import NOUN_TAIL
 
 _TO: Final = r"(?:给|为|帮|替)?(?:您|你|客户|消费者|买家|顾客|用户|他|她|对方)"
@@ -79,17 +77,27 @@ _VERBS: Final = {
         rf"|回)(?:个|一个)?电话"
     ),
 }
+_FIRST: Final = {  # what the verbs of an action begin with
+    "compensate": "付出包发寄往快承报来理的给补赔赠运返退送邮领",
+    "resend": "免再另少漏缺补重",
+    "exchange": "为帮换掉更替给调",
+    "pickup": "上去取叫安揽来派约让过预",
+    "refund": "不为仅允先免全到办原可同安差打接支款直给能费转运退邮部金钱",
+    "ship": "为交出发叫安寄揽给邮",
+    "reply_later": "予出反告回打有电答给联致通",
+}
 ACTION: Final = gated(
-    "上不为予交仅付允先免全再出到办包原去反发取另叫可同告回安寄少差帮往快打承报换掉接揽支更替有来款派漏理"
-    "电的直答约给缺联能致补让调费赔赠转过运返退送通邮部重金钱预领",
-    "|".join(f"(?P<{name}>{verbs})" for name, verbs in _VERBS.items()),
+    "".join(_FIRST.values()),
+    "|".join(f"(?P<{name}>{ahead(_FIRST[name])}(?:{verbs}))" for name, verbs in _VERBS.items()),
+    letters="交仅付代件价偿先免全再准出利券原反发取另告回复寄少差库应息惠打抵换掉揽新更案槛款法漏理用电直礼积答红结缺联致补调账货贴赔赠走转运返还退递通邮部重金钱门额",
 )
-PARTIAL: Final = re.compile(r"部分|差价|差额|一半|[0-9]%|百分之|[一二三四五六七八九]成|运费|邮费|快递费|多收|多付")
-FULL: Final = re.compile(r"全额|全款|全部|全退|免单|整单")
+PARTIAL: Final = Cued(
+    "%付价半多差成百运递邮部", r"部分|差价|差额|一半|[0-9]%|百分之|[一二三四五六七八九]成|运费|邮费|快递费|多收|多付"
+)
+FULL: Final = Cued("免全整部额", r"全额|全款|全部|全退|免单|整单")
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(NamedTuple):
     """An action found in a text, with its span."""
 
     start: int
@@ -99,4 +107,4 @@ class Act:
 
 def find_acts(text: str) -> list[Act]:
     """Every action verb of a text in the one spelling, in order, without overlaps."""
-    return [Act(hit.start(), hit.end(), hit.lastgroup or "") for hit in ACTION.finditer(text)]
+    return [Act(*hit.span(), hit.lastgroup or "") for hit in ACTION.finditer(text)]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from service.domain.promise_pattern import gated
+from service.domain.promise_pattern import Cued, gated
 
 _DIGIT: Final = {char: i for i, char in enumerate("零一二三四五六七八九")} | {"两": 2, "俩": 2, "仨": 3, "陆": 6}
 _UNIT: Final = {"十": 10, "百": 100, "千": 1000, "k": 1000, "万": 10_000, "w": 10_000}
@@ -54,22 +53,32 @@ _SUM: Final = rf"""
     )
 """
 _SPOKEN_RANGE: Final = re.compile(r"^([一二两三四五六七八九])([二两三四五六七八九])([十百千万]?)$")
-MONEY: Final = gated("$0123456789r¥一七万三两九二五人俩八六十千四百陆零", _SUM, re.VERBOSE)
+MONEY: Final = gated(
+    "$0123456789r¥一七万三两九二五人俩八六十千四百陆零",
+    _SUM,
+    second="$,-.0123456789ckmrwy~¥一七万三两九二五人俩元八六几分到十千四圆块多大来毛民百至角陆零",
+    letters="cru人元分圆块毛洋角",
+    flags=re.VERBOSE,
+)
 _NO_UNIT: Final = r"(?![0-9.天日个件号点小时分秒年月周工次份套双台条包盒瓶箱只把支本张下单位楼层折倍%kg克斤米厘半h:/-])"
-BARE: Final = re.compile(
+BARE: Final = Cued(
+    "0123456789万千十百",
     r"(?:退款|退还|退给|退|补偿|补给|补贴|补|赔偿|赔付|赔给|赔|返现|返还|返|红包|差价|运费|邮费|金额|款|打)"
     r"(?:您|你|客户|消费者|买家|顾客|他|她|给您|给你|给客户|给消费者|给买家|给他|给她|是|为|至少|最多|个|了|款)?"
     rf"(?P<number>{_ARABIC}|[零一二两三四五六七八九]{{0,3}}[十百千万][零一二两三四五六七八九十百千万]{{0,8}})"
-    rf"(?:(?:-|~|到|至)(?P<upper>{_ARABIC}))?(?P<scale>[wk万千百])?{_NO_UNIT}"
+    rf"(?:(?:-|~|到|至)(?P<upper>{_ARABIC}))?(?P<scale>[wk万千百])?{_NO_UNIT}",
 )
 SIGNED: Final = gated(
     "0123456789r¥一七万三两九二五人俩八六十千四百陆零",
     rf"(?:¥|rmb|人民币)(?P<number>{_ARABIC})(?:(?:-|~|到|至)¥?(?P<upper>{_ARABIC}))?(?P<scale>[wk万千百])?"
     rf"|(?P<said>{_ARABIC}|{_HAN})(?=的?(?:无门槛)?(?:现金)?(?:红包|优惠券|代金券|抵用券|券|补偿金?|赔偿金?|差价))",
+    second="0123456789,.m一七万三两九二五俩八六十千四百陆零民的无现红优代抵券补赔差",
+    letters="r¥人券包价偿金",
 )
-SHARE: Final = re.compile(
+SHARE: Final = Cued(
+    "%百成半",
     r"(?P<percent>[0-9]{1,3}(?:\.[0-9]{1,2})?)%|百分之(?P<han>[一二两三四五六七八九十百零]{1,4}|[0-9]{1,3})"
-    r"|(?<=[退补赔返偿款])(?P<tenths>[一二两三四五六七八九])成(?!功|本|交|立|为|品|套)|(?P<half>一半|半价|半数)"
+    r"|(?<=[退补赔返偿款])(?P<tenths>[一二两三四五六七八九])成(?!功|本|交|立|为|品|套)|(?P<half>一半|半价|半数)",
 )
 EACH: Final = re.compile(
     r"(?:每|一)(?:件|个|条|双|套|份|台|只|盒|包|瓶|单品)(?:给您|给你|给客户|为您|帮您|都|各|再)?(?:退款|退|补偿"
@@ -77,8 +86,7 @@ EACH: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(NamedTuple):
     """A sum found in a text: its span, in fen; `upper_fen` of a range; `vague` for 一百多; `each` for 每件5元."""
 
     start: int
@@ -110,40 +118,43 @@ def _spoken_range(number: str) -> tuple[int, int] | None:
     return _DIGIT[said[1]] * unit * 100, _DIGIT[said[2]] * unit * 100
 
 
+_FOR_EACH: Final = ("/件", "每件", "一件", "/个", "一个")
+
+
 def _read_money(hit: re.Match[str], text: str) -> Sum:
-    number, scale = hit["number"], hit["scale"]
-    each = EACH.search(text, max(0, hit.start() - 8), hit.start()) is not None or text.startswith(
-        ("/件", "每件", "一件", "/个", "一个"), hit.end()
-    )
-    if hit["small"]:
+    start, end = hit.span()
+    low, number, scale, small, jiao = hit.group("low", "number", "scale", "small", "jiao")
+    each = EACH.search(text, max(0, start - 8), start) is not None or text.startswith(_FOR_EACH, end)
+    if small:
         fen = _yuan_in_fen(number, None)
-        divisor = 10 if hit["small"] in "角毛" else 100
-        small = fen // divisor if fen is not None and fen % divisor == 0 else None
-        return Sum(hit.start(), hit.end(), small, each=each)
-    spoken = _spoken_range(number) if scale is None and hit["low"] is None else None
+        divisor = 10 if small in "角毛" else 100
+        return Sum(start, end, fen // divisor if fen is not None and fen % divisor == 0 else None, each=each)
+    spoken = _spoken_range(number) if scale is None and low is None else None
     if spoken is not None:
-        return Sum(hit.start(), hit.end(), spoken[0], spoken[1], each=each)
+        return Sum(start, end, spoken[0], spoken[1], each=each)
     fen = _yuan_in_fen(number, scale)
-    if fen is not None and hit["jiao"]:
-        fen += _small_digit(hit["jiao"]) * 10 + (_small_digit(hit["fen"]) if hit["fen"] else 0)
-    low = hit["low"]
+    if fen is not None and jiao:
+        fen += _small_digit(jiao) * 10 + (_small_digit(hit["fen"]) if hit["fen"] else 0)
     if low is not None and fen is not None:
         low_fen = _yuan_in_fen(low, hit["low_scale"] or (scale if low[0] in "0123456789" else None))
         if low_fen is not None and low_fen < fen:
-            return Sum(hit.start(), hit.end(), low_fen, fen, each=each)
-    return Sum(hit.start(), hit.end(), fen, vague=hit["vague"] is not None, each=each)
+            return Sum(start, end, low_fen, fen, each=each)
+    return Sum(start, end, fen, vague=hit["vague"] is not None, each=each)
 
 
 def _small_digit(char: str) -> int:
     return int(char) if char in "0123456789" else _DIGIT[char]
 
 
-def find_sums(text: str) -> list[Sum]:
+def find_sums(text: str, cues: int) -> list[Sum]:
     """Every sum of money in a text in the one spelling, in order; a bare number counts after a money verb (退50)."""
-    found = [_read_money(hit, text) for hit in MONEY.finditer(text)]
-    for hit in (*SIGNED.finditer(text), *BARE.finditer(text)):
-        number = hit["number"] or hit["said"] if hit.re is SIGNED else hit["number"]
-        start, end = hit.start() if hit.re is SIGNED else hit.start("number"), hit.end()
+    found = [_read_money(hit, text) for hit in MONEY.finditer(text)] if cues & MONEY.bit else []
+    if not cues & (SIGNED.bit | BARE.bit):
+        return found
+    signed = [(hit, hit.start()) for hit in SIGNED.finditer(text)] if cues & SIGNED.bit else []
+    bare = [(hit, hit.start("number")) for hit in BARE.finditer(text)] if cues & BARE.bit else []
+    for hit, start in signed + bare:
+        number, end = hit["number"] or hit["said"], hit.end()
         if any(known.start < end and start < known.end for known in found):
             continue
         fen = _yuan_in_fen(number, hit["scale"])
@@ -153,8 +164,7 @@ def find_sums(text: str) -> list[Sum]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """A share of a price found in a text, in hundredths of a percent."""
 
     start: int
@@ -162,9 +172,11 @@ class Share:
     hundredths: int
 
 
-def find_shares(text: str) -> list[Share]:
+def find_shares(text: str, cues: int) -> list[Share]:
     """Every share of a price, in order: 一半 → 5000, 30% → 3000, 三成 → 3000."""
-    found = []
+    found: list[Share] = []
+    if not cues & SHARE.bit:
+        return found
     for hit in SHARE.finditer(text):
         if hit["half"]:
             share = 5000

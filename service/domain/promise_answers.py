@@ -9,8 +9,7 @@ from itertools import islice, takewhile
 from typing import Final
 
 from service.domain.promise_amount import Sum
-from service.domain.promise_clauses import read
-from service.domain.promise_spelling import spell
+from service.domain.promise_question import Ask, action_of
 from service.domain.promise_statement import Reading, Statement
 from service.domain.promise_wording import TURNING
 
@@ -37,56 +36,6 @@ class Draft:
     arrival: bool = False
     verb: str = ""
     from_question: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What a question asks to be done; `concrete` if a bare yes answers it."""
-
-    action: str
-    due_at: datetime | None
-    amount: Sum | None
-    share: int | None
-    full: bool
-    partial: bool
-    concrete: bool
-
-
-def asked_by(question: str, said_at: datetime) -> tuple[Ask, ...]:
-    """The things a question asks for: the last asking of each action, completed from the earlier ones."""
-    reading = read(spell(question).text, said_at)
-    asks: dict[str, Ask] = {}
-    bare_due = None
-    for statement in reading.statements:
-        if statement.kind != "act":
-            if statement.kind in ("bare", "asking", "proposal", "other") and statement.deadline is not None:
-                bare_due = statement.deadline.due_at
-            continue
-        if statement.tone == "refused" or (statement.action == "reply_later" and not statement.deadline):
-            continue
-        action = action_of(statement.action, statement)
-        due_at = statement.deadline.due_at if statement.deadline else None
-        known = asks.get(action)
-        amount = statement.amount or (known.amount if known else None)
-        concrete = not statement.open_asking and not statement.choice
-        asks[action] = Ask(
-            action=action,
-            due_at=due_at or (known.due_at if known else None) or bare_due,
-            amount=amount,
-            share=statement.share or (known.share if known else None),
-            full=statement.full,
-            partial=statement.partial,
-            concrete=concrete or (known.concrete if known else False),
-        )
-        bare_due = None
-    return tuple(asks.values())
-
-
-def action_of(action: str, fields: Statement | Draft) -> str:
-    """A refund of a stated part is a partial refund."""
-    if action == "refund" and not fields.full and (fields.amount or fields.share or fields.partial):
-        return "partial_refund"
-    return action
 
 
 def _same(one: str, other: str) -> bool:
@@ -341,9 +290,11 @@ class Resolver:
 
     def _answers(self, own: list[Draft]) -> list[Draft]:
         """What yes, no, a time or a sum say, with the content of the question."""
+        if not self.asks:
+            return []
         statements = self.reading.statements
         kinds = {statement.kind for statement in statements}
-        if not self.asks or "asking" in kinds or "proposal" in kinds:
+        if "asking" in kinds or "proposal" in kinds:
             return []
         if any(draft.wording != "refused" for draft in own):
             return []

@@ -3,57 +3,64 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from service.domain import promise_wording as words
-from service.domain.promise_actions import FULL, PARTIAL, Act, find_acts
-from service.domain.promise_amount import find_shares, find_sums
+from service.domain.promise_actions import ACTION, FULL, PARTIAL, Act, find_acts
+from service.domain.promise_amount import MONEY, find_shares, find_sums
+from service.domain.promise_pattern import Cued, cues_by_char, together
 from service.domain.promise_statement import Clause, Reading, Statement, within, without
 from service.domain.promise_time import find_deadlines
 from service.domain.promise_tone import tone_of
 
+_STOP: Final = "。!?;…\n"
+_PAUSE: Final = ",、 :()\\[\\]{}<>【】“”\"'‘’「」『』|~\u2600-\u27bf\U0001f000-\U0001faff"
+# Group 1 where a sentence ends. Begins with one set of characters, which is what makes the search fast.
 _SEPARATOR: Final = re.compile(
-    "([。!?;…\n]+|\\.(?![0-9]))|[,、 :()\\[\\]{}<>【】“”\"'‘’「」『』|~\u2600-\u27bf\U0001f000-\U0001faff]+|-{2,}"
+    f"[{_STOP}.{_PAUSE}-](?:(?:(?<=[{_STOP}])[{_STOP}]*|(?<=\\.)(?![0-9]))()|(?<=[{_PAUSE}])[{_PAUSE}]*|(?<=-)-+)"
 )
 _ANSWER_CHARS_MAX: Final = 24  # choice: a longer clause is no bare yes
-_AFTERWARDS: Final = re.compile(r"(?:了|款|货)?(?:之后|以后|后(?!天|续|台|面))")
+_AFTERWARDS: Final = Cued("之后", r"(?:了|款|货)?(?:之后|以后|后(?!天|续|台|面))")
 _NUMBER: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,2})?")
 _BLANK: Final = "\x00"
 _MONEY_ACTIONS: Final = frozenset(("refund", "compensate"))
 
 
-def blank(text: str, pattern: re.Pattern[str]) -> str:
+def blank(text: str, pattern: Cued) -> str:
     """The text with every hit overwritten, so that all positions stay."""
     return pattern.sub(lambda hit: _BLANK * (hit.end() - hit.start()), text)
 
 
-def read(spelled: str, said_at: datetime) -> Reading:
-    """Take a text in the one spelling apart into statements, in order."""
-    text = blank(spelled, words.INNOCENT)
-    text = _blank_quotations(text)
-    deadlines = find_deadlines(text, said_at)
-    reading = Reading(text, deadlines, find_sums(text), find_shares(text), find_acts(text))
+def read(spelled: str, said_at: datetime, *, acts_only: bool) -> Reading:
+    """Take a text in the one spelling apart into statements, in order; with `acts_only` none if nothing is done."""
+    text, by_char = spelled, cues_by_char(spelled)
+    cues = together(by_char)
+    if cues & (words.INNOCENT.bit | words.QUOTED.bit):
+        text = words.QUOTED.sub(_unquoted, blank(spelled, words.INNOCENT))
+    acts = find_acts(text) if cues & ACTION.bit else []
+    if acts_only and not acts:
+        return Reading(text, [], [], [], [], [])
+    if text is not spelled:
+        by_char = cues_by_char(text)
+    deadlines = find_deadlines(text, said_at, cues)
+    reading = Reading(text, by_char, deadlines, find_sums(text, cues), find_shares(text, cues), acts)
     saying_sentence = -1
-    for clause in _clauses(text, reading):
+    for clause in _clauses(reading):
         saying_sentence = _read_clause(clause, reading, said_at, saying_sentence)
     return reading
 
 
-def _blank_quotations(text: str) -> str:
-    """Other people's words in quotation marks say nothing of one's own."""
-    if words.QUOTED.search(text) is None:
-        return text
-    return words.QUOTED.sub(_unquoted, text)
-
-
 def _unquoted(hit: re.Match[str]) -> str:
+    """Other people's words in quotation marks say nothing of one's own."""
     before = hit.string[max(0, hit.start() - 8) : hit.start()]
     return _BLANK * (hit.end() - hit.start()) if words.UNLESS_QUOTED.search(before) else hit.group()
 
 
-def _clauses(text: str, reading: Reading) -> list[Clause]:
+def _clauses(reading: Reading) -> list[Clause]:
     """Clauses between separators; a separator inside a time or a sum parts nothing."""
+    text = reading.text
     inside: set[int] = set()
     for deadline in reading.deadlines:
         inside.update(range(deadline.start + 1, deadline.end))
@@ -67,44 +74,40 @@ def _clauses(text: str, reading: Reading) -> list[Clause]:
             continue
         asked = hit.lastindex is not None and "?" in hit.group()
         if at > start:
-            clauses.append(Clause(start, at, sentence, asked))
+            clauses.append(Clause(reading, start, at, sentence, asked=asked))
         elif clauses and asked:
             clauses[-1].asked = True
         start = after
-        sentence += hit.lastindex or 0
+        sentence += hit.lastindex is not None
     if start < len(text):
-        clauses.append(Clause(start, len(text), sentence, False))
+        clauses.append(Clause(reading, start, len(text), sentence, asked=False))
     return clauses
 
 
 def _read_clause(clause: Clause, reading: Reading, said_at: datetime, saying_sentence: int) -> int:
     """Append the statements of a clause; returns the sentence that somebody else is being quoted in, or -1."""
     a, b = clause.start, clause.end
-    if not clause.asked and words.POLITE.fullmatch(reading.text, a, b):
+    if not clause.asked and clause.cues & words.POLITE.bit and words.POLITE.fullmatch(clause.text, a, b):
         reading.statements.append(Statement(a, b, clause.sentence, "filler"))
         return saying_sentence
-    said = reading.find(words.SAYING, a, b)
-    demanded = reading.find(words.DEMANDING, a, b)
-    voice_from = a
-    if demanded is not None:
-        wished = words.THEMSELVES.match(reading.text, demanded.end(), b)
-        voice_from = wished.end() if wished else demanded.end()
-    own = reading.find(words.OWN_VOICE, voice_from, b) is not None
+    said = clause.find(words.SAYING, a, b)
+    demanded = clause.find(words.DEMANDING, a, b)
+    own = (demanded is not None or saying_sentence == clause.sentence) and _own_voice(clause, demanded)
     if said is not None:
         saying_sentence = clause.sentence
     elif saying_sentence == clause.sentence and own:
         saying_sentence = -1
     foreign = said.start() if said else a if saying_sentence == clause.sentence else None
-    acts = within(reading.acts, a, b)
-    buyer = reading.find(words.BUYER_DOES, a, b)
+    acts = clause.acts
+    buyer = clause.find(words.BUYER_DOES, a, b)
     if buyer is not None:
         acts = [act for act in acts if not (buyer.start() <= act.start < buyer.end())]
     if not acts:
-        statement = _bare_clause(clause, reading)
+        statement = _bare_clause(clause)
         if statement.kind in ("other", "generic", "deferring", "bare"):
-            duty = words.BUYER_FIRST.search(reading.text, a, b)
+            duty = clause.find(words.BUYER_FIRST, a, b)
             statement.backward = duty is not None
-            buyer = buyer or duty or words.BUYER_SUBJECT.match(reading.text, a, b)
+            buyer = buyer or duty or words.BUYER_SUBJECT.match(clause.text, a, b)
         if buyer is not None and statement.kind in ("other", "generic", "deferring", "bare"):
             statement.kind = "buyer"
         if foreign is not None and statement.kind not in ("asking", "proposal"):
@@ -113,57 +116,65 @@ def _read_clause(clause: Clause, reading: Reading, said_at: datetime, saying_sen
         return saying_sentence
     if buyer is not None and buyer.end() <= acts[0].start:
         reading.statements.append(Statement(buyer.start(), buyer.end(), clause.sentence, "buyer"))
-    for statement in _segments(clause, acts, reading, said_at):
+    for statement in _segments(clause, acts, said_at):
         if demanded is not None and demanded.start() < statement.end and not own:
             statement.tone, statement.demanded = "none", True
         elif foreign is not None and foreign < statement.end:
             statement.tone = "none"
-        statement.own_voice = own
         reading.statements.append(statement)
     return saying_sentence
 
 
-def _bare_clause(clause: Clause, reading: Reading) -> Statement:
+def _own_voice(clause: Clause, demanded: re.Match[str] | None) -> bool:
+    """Whether the shop speaks of itself, beside what somebody else demands of it."""
+    start = clause.start
+    if demanded is not None:
+        wished = words.THEMSELVES.match(clause.text, demanded.end(), clause.end)
+        start = wished.end() if wished else demanded.end()
+    return clause.find(words.OWN_VOICE, start, clause.end) is not None
+
+
+def _bare_clause(clause: Clause) -> Statement:
     """What a clause without an action of its own does to its neighbours."""
-    text, a, b = reading.text, clause.start, clause.end
+    text, a, b, sums, shares = clause.text, clause.start, clause.end, clause.sums, clause.shares
     statement = Statement(a, b, clause.sentence, "other")
-    deadlines = [found for found in within(reading.deadlines, a, b) if not found.past]
-    sums = within(reading.sums, a, b)
-    shares = within(reading.shares, a, b)
+    deadlines = [found for found in clause.deadlines if not found.past]
     statement.deadline = deadlines[-1] if deadlines else None
     statement.amount = sums[-1] if sums else None
     statement.share = shares[-1].hundredths if shares and not sums else None
-    statement.latest = reading.find(words.LATEST, a, b) is not None
-    statement.correcting = reading.find(words.CORRECTING, a, b) is not None
-    spans = (
-        [(d.start, d.end) for d in deadlines] + [(s.start, s.end) for s in sums] + [(s.start, s.end) for s in shares]
-    )
+    statement.latest = clause.find(words.LATEST, a, b) is not None
+    statement.correcting = clause.find(words.CORRECTING, a, b) is not None
+    spans = [(each.start, each.end) for found in (deadlines, sums, shares) for each in found]
     core = without(text, a, b, spans).replace(_BLANK, "").strip()
-    mark = text[a : b + 1] if clause.asked else text[a:b]
-    if clause.asked or reading.find(words.ASKING, a, b):
+    if clause.asked or clause.find(words.ASKING, a, b):
+        mark = text[a : b + 1] if clause.asked else text[a:b]
         statement.kind = "proposal" if words.PROPOSAL.search(mark) else "asking"
         return statement
     if not spans and _NUMBER.fullmatch(core) and core != "1":  # 15, to the question how much
-        statement.kind, statement.amount = "bare", find_sums(f"{core}元")[0]
+        statement.kind, statement.amount = "bare", find_sums(f"{core}元", MONEY.bit)[0]
         return statement
-    _judge_core(statement, core, bool(spans), text[a:b])
+    _judge_core(statement, core, bool(spans), clause)
     return statement
 
 
-def _judge_core(statement: Statement, core: str, has_fields: bool, whole: str) -> None:
+def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Clause) -> None:
     """Set the kind of a clause without an action from what is left beside its times and sums."""
-    hedged = words.HEDGE.search(core) is not None or (statement.deadline is not None and statement.deadline.soft)
+    cues = clause.cues
+    hedged = cues & words.HEDGE.bit and words.HEDGE.search(core) is not None
+    hedged = hedged or (statement.deadline is not None and statement.deadline.soft)
     unhedged = words.HEDGE.sub("", core) if hedged else core
-    yes = words.ACK_YES.fullmatch(unhedged) if 0 < len(unhedged) <= _ANSWER_CHARS_MAX else None
+    short = 0 < len(unhedged) <= _ANSWER_CHARS_MAX
+    yes = words.ACK_YES.fullmatch(unhedged) if short and cues & words.ACK_YES.bit else None
+    whole = clause.text[clause.start : clause.end]
     statement.tone = "hedged" if hedged else "unconditional"
-    if words.CONDITION.search(whole):
+    if cues & words.CONDITION.bit and words.CONDITION.search(whole):
         statement.kind = "condition"
         statement.backward = words.BACKWARD_CONDITION.search(whole) is not None
         statement.event = words.EVENT.search(whole) is not None
         statement.consequence = words.CONSEQUENCE.search(core) is not None
-    elif words.ACK_NO.fullmatch(unhedged) or (has_fields and words.ACK_NO.search(unhedged)):
+    elif cues & words.ACK_NO.bit and (words.ACK_NO.search if has_fields else words.ACK_NO.fullmatch)(unhedged):
         statement.kind, statement.tone = "no", "refused"
-    elif words.ACK_ONLY_HEARD.fullmatch(core):
+    elif cues & words.ACK_ONLY_HEARD.bit and words.ACK_ONLY_HEARD.fullmatch(core):
         statement.kind = "heard"
     elif yes is not None:
         statement.kind = "yes"
@@ -174,9 +185,11 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, whole: str) -
         statement.kind = "bare" if has_fields else "hedge"
     elif has_fields and words.FILLER.fullmatch(_only_field_words(core)):
         statement.kind = "bare"
-    elif words.GENERIC.search(core) and "去" not in core and not words.REFUSAL.search(core):
+    elif (
+        cues & words.GENERIC.bit and words.GENERIC.search(core) and "去" not in core and not words.REFUSAL.search(core)
+    ):
         statement.kind = "generic"
-    elif words.DEFERRING.search(core):
+    elif cues & words.DEFERRING.bit and words.DEFERRING.search(core):
         statement.kind = "deferring"
     elif words.FILLER.fullmatch(core):
         statement.kind = "filler"
@@ -192,9 +205,9 @@ def _only_field_words(core: str) -> str:
     return _FIELD_WORDS.sub("", core)
 
 
-def _segments(clause: Clause, acts: list[Act], reading: Reading, said_at: datetime) -> list[Statement]:
+def _segments(clause: Clause, acts: Sequence[Act], said_at: datetime) -> list[Statement]:
     """One statement for each action of a clause, each with the words that are about it."""
-    text, a, b = reading.text, clause.start, clause.end
+    text, a, b = clause.text, clause.start, clause.end
     merged: list[tuple[Act, int]] = []
     for act in acts:
         last = merged[-1] if merged else None
@@ -206,18 +219,27 @@ def _segments(clause: Clause, acts: list[Act], reading: Reading, said_at: dateti
     start = a
     for index, (act, act_end) in enumerate(merged):
         following = merged[index + 1][0].start if index + 1 < len(merged) else b
-        end = _segment_end(reading, act_end, following) if following < b else b
+        end = _segment_end(clause, act_end, following) if following < b else b
         statement = Statement(start, end, clause.sentence, "act", action=act.action, verb=text[act.start : act_end])
-        _fill(statement, act, act_end, reading, said_at)
-        statement.tone = tone_of(statement, act, act_end, reading, clause, said_at)
-        if index and _AFTERWARDS.match(text, start):  # 补差价5元后发货: the first is what the second waits for
-            statements[-1].tone, statement.tone = "none", "conditional"
-        joined = words.TOGETHER.search(text[start : act.start]) is not None
-        if index and (joined or reading.find(words.CHOICE, start, act.start)):
-            _join(statements[-1], statement, choice=reading.find(words.CHOICE, start, act.start) is not None)
+        _fill(statement, act, act_end, clause)
+        statement.tone = tone_of(statement, act, act_end, clause, said_at)
+        if index:
+            _bear_on(statements[-1], statement, act, clause)
         statements.append(statement)
         start = end
     return statements
+
+
+def _bear_on(first: Statement, second: Statement, act: Act, clause: Clause) -> None:
+    """What the words before an action say of it and of the action before."""
+    text, start = clause.text, second.start
+    if clause.cues & _AFTERWARDS.bit and _AFTERWARDS.match(
+        text, start
+    ):  # 补差价5元后发货: the second waits for the first
+        first.tone, second.tone = "none", "conditional"
+    choice = clause.find(words.CHOICE, start, act.start) is not None
+    if choice or (clause.cues & words.TOGETHER.bit and words.TOGETHER.search(text[start : act.start])):
+        _join(first, second, choice=choice)
 
 
 def _join(first: Statement, second: Statement, *, choice: bool) -> None:
@@ -234,24 +256,24 @@ def _join(first: Statement, second: Statement, *, choice: bool) -> None:
         second.tone = first.tone
 
 
-def _segment_end(reading: Reading, act_end: int, following: int) -> int:
+def _segment_end(clause: Clause, act_end: int, following: int) -> int:
     """Where the words about an action end: after its own sum and its 不了/了, before the next one's time."""
     end = act_end
-    tail = words.UNABLE_TAIL.match(reading.text, act_end) or words.FACT_AFTER.match(reading.text, act_end)
+    tail = clause.follows(words.UNABLE_TAIL, act_end) or clause.follows(words.FACT_AFTER, act_end)
     if tail and tail.end() <= following:
         end = tail.end()
-    for found in within(reading.sums, act_end, following):
+    for found in within(clause.sums, act_end, following):
         if end <= found.start <= end + 6 and found.end <= following:
             end = found.end
     return end
 
 
-def _fill(statement: Statement, act: Act, act_end: int, reading: Reading, said_at: datetime) -> None:
+def _fill(statement: Statement, act: Act, act_end: int, clause: Clause) -> None:
     """Give an action its time and its sum."""
     a, b = statement.start, statement.end
-    deadlines = [found for found in within(reading.deadlines, a, b) if not found.past]
-    statement.latest = reading.find(words.LATEST, a, b) is not None
-    statement.correcting = reading.find(words.CORRECTING, a, b) is not None
+    deadlines = [found for found in within(clause.deadlines, a, b) if not found.past]
+    statement.latest = clause.find(words.LATEST, a, b) is not None
+    statement.correcting = clause.find(words.CORRECTING, a, b) is not None
     if deadlines:
         before = [found for found in deadlines if found.end <= act_end]
         statement.deadline = before[-1] if before else deadlines[0]
@@ -260,10 +282,10 @@ def _fill(statement: Statement, act: Act, act_end: int, reading: Reading, said_a
     statement.arrival = statement.verb == "到账"
     if act.action not in _MONEY_ACTIONS:
         return
-    sums = within(reading.sums, a, b)
+    sums = within(clause.sums, a, b)
     after = [found for found in sums if found.end > act.start]
     statement.amount = after[0] if after else sums[-1] if sums else None
-    shares = within(reading.shares, a, b)
+    shares = within(clause.shares, a, b)
     statement.share = shares[-1].hundredths if shares and statement.amount is None else None
-    statement.full = reading.find(FULL, a, b) is not None
-    statement.partial = reading.find(PARTIAL, a, b) is not None
+    statement.full = clause.find(FULL, a, b) is not None
+    statement.partial = clause.find(PARTIAL, a, b) is not None

@@ -14,6 +14,7 @@ from service.domain.calendar import SHANGHAI
 from service.domain.promise_amount import chinese_number
 
 _DATE_PAST_DAYS_MAX: Final = 31  # choice: a date longer past than that means next year's
+_LAST_SECOND: Final = time(23, 59, 59, tzinfo=SHANGHAI)
 DAYS_MAX: Final = 400  # choice: a promise further off than a year is no deadline
 RELATIVE_DAY: Final = (
     ("大后天", 3),
@@ -55,7 +56,7 @@ def is_working_day(day: date) -> bool:
 
 def end_of(day: date) -> datetime:
     """23:59:59 of a day in Asia/Shanghai."""
-    return datetime.combine(day, time(23, 59, 59), SHANGHAI)
+    return datetime.combine(day, _LAST_SECOND)
 
 
 def working_day_after(day: date, count: int) -> date:

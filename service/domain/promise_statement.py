@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from service.domain.promise_actions import Act
 from service.domain.promise_amount import Share, Sum
+from service.domain.promise_pattern import Cued, together
 from service.domain.promise_time import Deadline
 
 
@@ -41,7 +43,6 @@ class Statement:
     arrival: bool = False  # 到账: when the money is there, not that it is paid
     backward: bool = False
     consequence: bool = False
-    own_voice: bool = False
     event: bool = False  # the condition is something that must happen first: a span of hours runs from then
     verb: str = ""
 
@@ -51,46 +52,67 @@ class Reading:
     """A text taken apart, with what the clauses were read from."""
 
     text: str
+    cues: list[int]  # by character, as `promise_pattern.cues_by_char`
     deadlines: list[Deadline]
     sums: list[Sum]
     shares: list[Share]
     acts: list[Act]
     statements: list[Statement] = field(default_factory=list)
-    _present: dict[int, bool] = field(default_factory=dict)
-
-    def find(self, pattern: re.Pattern[str], a: int, b: int) -> re.Match[str] | None:
-        """The first hit in [a, b); a pattern that the whole text does not hold is looked for only once."""
-        present = self._present.get(id(pattern))
-        if present is None:
-            present = self._present[id(pattern)] = pattern.search(self.text) is not None
-        return pattern.search(self.text, a, b) if present else None
 
 
-@dataclass(slots=True)
+_TAIL_CHARS: Final = 4  # 退款出去了: what is looked at behind an action
+
+
 class Clause:
-    start: int
-    end: int
-    sentence: int
-    asked: bool  # a question mark follows
+    """A stretch of a text between separators, with the cues in it; `asked` if a question mark follows."""
+
+    __slots__ = ("acts", "asked", "cues", "deadlines", "end", "sentence", "shares", "start", "sums", "text")
+
+    def __init__(self, reading: Reading, start: int, end: int, sentence: int, *, asked: bool) -> None:
+        self.text = reading.text
+        self.start = start
+        self.end = end
+        self.sentence = sentence
+        self.asked = asked
+        self.deadlines = within(reading.deadlines, start, end)
+        self.sums = reading.sums and within(reading.sums, start, end)
+        self.shares = reading.shares and within(reading.shares, start, end)
+        self.acts = reading.acts and within(reading.acts, start, end)
+        reach = self.acts[-1].end if self.acts else end  # an act may run on over a separator
+        self.cues = together(reading.cues[start : end if reach <= end else reach + _TAIL_CHARS])
+
+    def find(self, pattern: Cued, a: int, b: int) -> re.Match[str] | None:
+        """The first hit in [a, b), which lies in the clause."""
+        return pattern.search(self.text, a, b) if self.cues & pattern.bit else None
+
+    def follows(self, pattern: Cued, at: int) -> re.Match[str] | None:
+        """The hit that begins at a place of the clause."""
+        return pattern.match(self.text, at) if self.cues & pattern.bit else None
+
+    def spans(self, a: int, b: int) -> list[tuple[int, int]]:
+        """Where in [a, b) the times, sums, shares and actions stand."""
+        known: tuple[Sequence[_Found], ...] = (self.deadlines, self.sums, self.shares, self.acts)
+        return [(each.start, each.end) for found in known if found for each in within(found, a, b)]
 
 
 class _Found(Protocol):
     @property
     def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
 
 
 _Kind = TypeVar("_Kind", bound=_Found)
 
 
-def within(found: list[_Kind], a: int, b: int) -> list[_Kind]:
+def within(found: Sequence[_Kind], a: int, b: int) -> Sequence[_Kind]:
     """Those that start in [a, b), of a list in order."""
-    if not found:
+    if not found or (a <= found[0].start and found[-1].start < b):
         return found
+    if b <= found[0].start or found[-1].start < a:
+        return ()
     first = bisect_left(found, a, key=_start_of)
-    last = first
-    while last < len(found) and found[last].start < b:
-        last += 1
-    return found[first:last]
+    return found[first : bisect_left(found, b, first, key=_start_of)]
 
 
 _start_of = attrgetter("start")

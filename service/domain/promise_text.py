@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 from service.domain.calendar import SHANGHAI
 from service.domain.canonical import Canonical, canonical
-from service.domain.promise_answers import Draft, Resolver, action_of, asked_by
+from service.domain.promise_answers import Draft, Resolver
 from service.domain.promise_clauses import read
+from service.domain.promise_question import action_of, asked_by
 from service.domain.promise_spelling import Spelled, spell
 from service.domain.promise_statement import Reading
 
@@ -32,8 +34,7 @@ class OrderFacts:
     ship_by: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Extracted:
+class Extracted(NamedTuple):
     """One thing a reply says will, may or will not be done.
 
     `wording` is what the words are (unconditional | hedged | conditional | refused | none), never what the merchant
@@ -76,10 +77,11 @@ def extract(text: str, question: str | None, said_at: datetime, order: OrderFact
     """
     local = said_at.astimezone(SHANGHAI)
     spelled = spell(text)
-    reading = read(spelled.text, local)
+    reading = read(spelled.text, local, acts_only=not question)
     asks = asked_by(question, local) if question and _may_answer(reading) else ()
     drafts = Resolver(reading, asks, local).drafts()
-    return [_finish(draft, spelled, order) for draft in sorted(drafts, key=lambda draft: draft.start)]
+    drafts.sort(key=attrgetter("start"))
+    return [_finish(draft, spelled, order) for draft in drafts]
 
 
 _ANSWERING: Final = frozenset(("act", "yes", "no", "bare", "generic", "hedge"))
@@ -96,7 +98,9 @@ def _finish(draft: Draft, spelled: Spelled, order: OrderFacts | None) -> Extract
     action = action_of(draft.action, draft)
     if action == "partial_refund" and order is not None and low is not None and high is None:
         action = "refund" if low == order.refundable_fen else action
-    due_at = None if refused or draft.due_at is None else draft.due_at.replace(microsecond=0)
+    due_at = None if refused else draft.due_at
+    if due_at is not None and due_at.microsecond:
+        due_at = due_at.replace(microsecond=0)
     start, end = _trimmed(spelled.text, draft.start, draft.end)
     start, end = spelled.written(start, end)
     said = canonical(action, low, high, due_at)

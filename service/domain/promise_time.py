@@ -9,11 +9,12 @@ from typing import Final
 
 from service.domain.calendar import SHANGHAI
 from service.domain.promise_days import RELATIVE_DAY, end_of, named_day, span_due, spoken_number
-from service.domain.promise_pattern import gated
+from service.domain.promise_pattern import ahead, gated
 
 # When a part of the day is over (hours after midnight). 上午/明早 12:00, 下午 18:00, 凌晨 06:00, 今晚 23:59:59:
 # promises.md section 2. 中午 13:00, 傍晚 20:00, 下班前 18:00: choice.
 _NIGHT: Final = 24
+_MIDNIGHT: Final = time(tzinfo=SHANGHAI)
 _PART_ENDS: Final = (
     ("凌晨|清早", 6),
     ("早上|早晨|清晨|大清早|一大早|一早|大早|上午|早间|早", 12),
@@ -67,18 +68,30 @@ _CLOCK: Final = rf"""
     (?!多|五十|折)
     (?:{_DASH}(?P<hour_to>{_SMALL})(?:(?:点钟?|时)(?P<half_to>半)?|:(?P<colon_to>[0-5][0-9])))?
 """
+_DATE_AHEAD: Final = ahead(
+    "0123456789一七三上下两九二五元八六前十即双后周四国圣大年廿当星昨月本次的礼第这隔零",
+    "-./0123456789~、一七三上下两个中九二五儿八六初到前十号后周四天庆底廿当或拜日旦星月期末本的礼至诞这零",
+    alone="今明",
+)
+_SPAN_AHEAD: Final = ahead(
+    "0123456789一七三两九二五享保八六十半四已廿支用第等花质超过都零",
+    "-0123456789hm~、一七三两个九了二五交享价保修八六分到刻十半去受周四天小工已廿或持支日星月用礼第等经至花质超过都钟零",
+)
 TOKEN: Final = gated(
     "0123456789一七三上下两中九二五享今保傍元八六凌前十午半即双后周四国圣夜大已年廿当支早明星昨"
     "晌晚月本次正深清用的礼第等花质超过这都隔零",
-    rf"(?P<date>{_DATE})|(?P<span>{_SPAN})|(?P<clock>{_CLOCK})|(?P<part>{_PART})",
-    re.VERBOSE,
+    rf"(?P<date>{_DATE_AHEAD}(?:{_DATE}))|(?P<span>{_SPAN_AHEAD}{_SPAN})|(?P<clock>{_CLOCK})|(?P<part>{_PART})",
+    flags=re.VERBOSE,
+    letters="-./6:hm两中五交今傍儿凌刻前午即双号后周国圣夜大天小工年当日旦早时明星昨晌晚晨月本次正深清点班礼第钟间隔",
 )
 _TAIL: Final = re.compile(
     r"(?:的时候|当天|之前|以前|前(?!台|天|几|面|往|期)|之内|以内|内(?!部|容)|为止|之后|以后|后(?!天|台|面|续|期"
     r"|再|补))"
 )
-_JOIN: Final = re.compile(r"(?:的|,|\(|号|日|就)?")
-_RANGE: Final = re.compile(r"(?:-|~|到|至|或者?|还是|和|跟|、|最晚|最迟|,?(?:最晚|最迟))")
+_JOINS: Final = frozenset(("", "的", ",", "(", "号", "日", "就"))
+_RANGES: Final = frozenset(
+    ["-", "~", "到", "至", "或", "或者", "还是", "和", "跟", "、", "最晚", "最迟", ",最晚", ",最迟"]
+)
 _SOFT: Final = re.compile(r"[)的]?(?:左右|上下|前后|光景|样子)")
 
 
@@ -93,6 +106,7 @@ class Deadline:
     past: bool = False  # 昨天, 3小时前
     relative: bool = False  # 24小时内: counted from the words, or from an event named beside it
     open_end: bool = False  # 3点以后: no last instant of its own
+    hourly: bool = False  # another instant if said at another hour of the same day
 
 
 @dataclass(slots=True)
@@ -109,39 +123,47 @@ class _Parts:
     exclusive: bool = False  # 元旦前: the day itself is too late
     past: bool = False
     relative: bool = False
+    hourly: bool = False
     digital: bool = False  # 5:00, the 24-hour clock
 
 
 def _read_clock(hit: re.Match[str], parts: _Parts) -> bool:
-    hour = spoken_number(hit["hour_to"] or hit["hour"])
+    said, half_past, quarter, said_minute, colon, said_to, half_to, colon_to = hit.group(
+        "hour", "half_past", "quarter", "minute", "colon", "hour_to", "half_to", "colon_to"
+    )
+    hour = spoken_number(said_to or said)
     if hour is None or hour > 24:
         return False
-    if hit["hour_to"]:
-        minute = 30 if hit["half_to"] else int(hit["colon_to"] or 0)
-    elif hit["half_past"]:
+    if said_to:
+        minute = 30 if half_to else int(colon_to or 0)
+    elif half_past:
         minute = 30
-    elif hit["quarter"]:
-        minute = 15 if hit["quarter"] == "一" else 45
+    elif quarter:
+        minute = 15 if quarter == "一" else 45
     else:
-        minute = int(hit["colon"] or 0) if not hit["minute"] else spoken_number(hit["minute"]) or 0
+        minute = int(colon or 0) if not said_minute else spoken_number(said_minute) or 0
     if minute > 59:
         return False
     parts.hour, parts.minute = hour, minute
-    parts.digital = hit["colon"] is not None or hit["colon_to"] is not None
+    parts.digital = colon is not None or colon_to is not None
     return True
+
+
+_NO_DEADLINES: Final = frozenset(("前", "无理由", "保价", "质保", "无忧", "包退", "包换", "试用"))
 
 
 def _take(hit: re.Match[str], parts: _Parts, said_at: datetime) -> bool:
     """Add a token to a run; False when it belongs to no run of times."""
-    if hit["span"] is not None:
+    kind = hit.lastgroup
+    if kind == "span":
         if parts.due_at is not None:
             return False
-        parts.past = parts.past or bool(hit["past"]) or hit["tail"] in ("前",)
-        if hit["tail"] in ("无理由", "保价", "质保", "无忧", "包退", "包换", "试用"):
-            parts.past = True
+        count, unit, past, tail = hit.group("n", "unit", "past", "tail")
+        parts.hourly = count == "半" or unit[-1] not in "日天期拜周月"
+        parts.past = parts.past or past is not None or tail in _NO_DEADLINES
         parts.due_at, parts.relative = span_due(hit, said_at), True
         return parts.due_at is not None
-    if hit["date"] is not None:
+    if kind == "date":
         day = named_day(hit, said_at.date())
         if day is None:
             return False
@@ -149,7 +171,7 @@ def _take(hit: re.Match[str], parts: _Parts, said_at: datetime) -> bool:
         parts.exclusive = hit["festival"] is not None
         parts.past = parts.past or (day < said_at.date() and bool(hit["rel"] or hit["week"]))
         return True
-    if hit["clock"] is not None:
+    if kind == "clock":
         return parts.hour is None and _read_clock(hit, parts)
     if parts.part and parts.hour is None:
         return False
@@ -174,7 +196,7 @@ def _hour_in_part(parts: _Parts) -> int:
 
 
 def _at(day: date, hour: int, minute: int) -> datetime:
-    return datetime.combine(day, time(), SHANGHAI) + timedelta(hours=hour, minutes=minute)
+    return datetime.combine(day, _MIDNIGHT) + timedelta(hours=hour, minutes=minute)
 
 
 def _instant(parts: _Parts, said_at: datetime) -> datetime | None:
@@ -193,6 +215,13 @@ def _instant(parts: _Parts, said_at: datetime) -> datetime | None:
         due = end_of(day_of_part) if hour == _NIGHT else _at(day_of_part, hour, 0)
         return due if day is not None or due > said_at else due + timedelta(days=1)
     return end_of(day) if day is not None else None
+
+
+def _hourly(parts: _Parts, today: date) -> bool:
+    """Whether the instant hangs on the hour it is said at: 3小时内, 下午, 今天5点, but not 明天下午."""
+    if parts.hourly or (parts.hour is None and not parts.part):
+        return parts.hourly
+    return parts.day is None or (parts.day == today and not parts.part)
 
 
 def _clock_instant(parts: _Parts, day: date | None, said_at: datetime) -> datetime:
@@ -215,18 +244,21 @@ def _clock_instant(parts: _Parts, day: date | None, said_at: datetime) -> dateti
     return due + timedelta(hours=12) if 1 <= hour <= 6 and not parts.digital else due
 
 
-def find_deadlines(text: str, said_at: datetime) -> list[Deadline]:
+def find_deadlines(text: str, said_at: datetime, cues: int) -> list[Deadline]:
     """Every time in a text in the one spelling, in order; adjacent tokens are one time, ranges take the later end.
 
     Args:
         text: spelled by `promise_spelling.spell`.
         said_at: aware; read in Asia/Shanghai.
+        cues: of the text.
     """
-    said_at = said_at.astimezone(SHANGHAI)
     found: list[Deadline] = []
+    if not cues & TOKEN.bit:
+        return found
+    said_at = said_at.astimezone(SHANGHAI)
     parts: _Parts | None = None
     for hit in TOKEN.finditer(text):
-        if parts is not None and _JOIN.fullmatch(text, parts.end, hit.start()) and _take(hit, parts, said_at):
+        if parts is not None and text[parts.end : hit.start()] in _JOINS and _take(hit, parts, said_at):
             parts.end = hit.end()
             continue
         if parts is not None:
@@ -253,11 +285,21 @@ def _finish(parts: _Parts, text: str, said_at: datetime, found: list[Deadline]) 
     if open_end and due_at is not None:
         due_at = end_of(due_at.date()) if parts.hour is not None or parts.part else None
     past = parts.past
-    new = Deadline(
-        parts.start, end, due_at, soft=soft is not None, past=past, relative=parts.relative, open_end=open_end
-    )
+    hourly = _hourly(parts, said_at.date())
     last = found[-1] if found else None
-    if last is not None and not past and _RANGE.fullmatch(text, last.end, parts.start) and last.due_at and due_at:
-        last.end, last.due_at, last.soft = end, max(last.due_at, due_at), last.soft or new.soft
+    if last is not None and not past and text[last.end : parts.start] in _RANGES and last.due_at and due_at:
+        last.end, last.due_at, last.soft = end, max(last.due_at, due_at), last.soft or soft is not None
+        last.hourly = last.hourly or hourly
         return
-    found.append(new)
+    found.append(
+        Deadline(
+            parts.start,
+            end,
+            due_at,
+            soft=soft is not None,
+            past=past,
+            relative=parts.relative,
+            open_end=open_end,
+            hourly=hourly,
+        )
+    )

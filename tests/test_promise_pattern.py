@@ -1,0 +1,207 @@
+"""The looks ahead and the letters that rule patterns out: they never rule out a match, and no hour changes a day."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time, timedelta
+from re import _constants as ops  # type: ignore[attr-defined]  # the parser that compiled the patterns
+from re import _parser  # type: ignore[attr-defined]  # the parser that compiled the patterns
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.domain import (
+    promise_actions,
+    promise_amount,
+    promise_clauses,
+    promise_spelling,
+    promise_time,
+    promise_tone,
+    promise_wording,
+)
+from service.domain.calendar import SHANGHAI
+from service.domain.promise_clauses import read
+from service.domain.promise_pattern import Cued, cues_by_char, together
+from service.domain.promise_question import _asks, asked_by
+from service.domain.promise_spelling import spell
+
+MODULES = (promise_actions, promise_amount, promise_clauses, promise_time, promise_tone, promise_wording)
+CUED = [
+    pytest.param(pattern, id=f"{module.__name__.rpartition('.')[2]}.{name}")
+    for module in MODULES
+    for name, pattern in vars(module).items()
+    if isinstance(pattern, Cued) and getattr(module, name) is pattern
+]
+GATED = [case for case in CUED if case.values[0].pattern.startswith("(?=[")]
+REPEATS = (ops.MAX_REPEAT, ops.MIN_REPEAT, ops.POSSESSIVE_REPEAT)
+ANY = "\U0010ffff"
+
+
+def chars_of(charset: list[tuple[Any, Any]]) -> set[str]:
+    """The characters of a set; `ANY` for one that names what it leaves out."""
+    chars: set[str] = set()
+    for op, value in charset:
+        if op is ops.LITERAL:
+            chars.add(chr(value))
+        elif op is ops.RANGE and value[1] - value[0] < 128:
+            chars |= {chr(code) for code in range(value[0], value[1] + 1)}
+        else:
+            return {ANY}
+    return chars
+
+
+def always_holds(parsed: Any, bit: int) -> bool:
+    """Whether every match of a parsed pattern, with what it asks to follow, holds a letter with a bit."""
+    return any(item_holds(op, value, bit) for op, value in parsed)
+
+
+def item_holds(op: Any, value: Any, bit: int) -> bool:
+    if op is ops.LITERAL:
+        return bool(together(cues_by_char(chr(value))) & bit)
+    if op is ops.IN:
+        return all(together(cues_by_char(char)) & bit for char in chars_of(value))
+    if op is ops.BRANCH:
+        return all(always_holds(each, bit) for each in value[1])
+    if op is ops.SUBPATTERN:
+        return always_holds(value[3], bit)
+    if op is ops.ASSERT and value[0] == 1:
+        return always_holds(value[1], bit)
+    return op in REPEATS and value[0] > 0 and always_holds(value[2], bit)
+
+
+def joined(before: set[str], after: set[str]) -> set[str]:
+    return {one if len(one) == 2 else (one + two)[:2] for one in before for two in after}
+
+
+def openings(parsed: Any) -> set[str]:
+    """The first two characters of all that a parsed pattern can match, with what it asks to follow."""
+    found = {""}
+    for op, value in parsed:
+        if op is ops.ASSERT and value[0] == 1:
+            return joined(found, openings(value[1]))
+        if op in (ops.ASSERT, ops.ASSERT_NOT, ops.AT):
+            continue
+        found = joined(found, item_openings(op, value))
+    return found
+
+
+def item_openings(op: Any, value: Any) -> set[str]:
+    if op is ops.LITERAL:
+        return {chr(value)}
+    if op is ops.IN:
+        return chars_of(value)
+    if op is ops.BRANCH:
+        return set().union(*(openings(each) for each in value[1]))
+    if op is ops.SUBPATTERN:
+        return openings(value[3])
+    if op in REPEATS:
+        once = openings(value[2])
+        more = once | joined(once, once)
+        return more | {""} if value[0] == 0 else more
+    assert op in (ops.ANY, ops.NOT_LITERAL), op
+    return {ANY}
+
+
+def ruled_out(look: str, pattern: str, flags: int) -> list[str]:
+    """The openings of a pattern that a look ahead in front of it does not let pass."""
+    passes = re.compile(look, flags)
+    every = openings(_parser.parse(pattern, flags))
+    return [each for each in every if not passes.match(each.replace(ANY, "\x01") + "\x01\x01"[len(each) :])]
+
+
+@pytest.mark.parametrize("pattern", CUED)
+def test_every_match_holds_one_of_the_letters_of_its_pattern(pattern: Cued) -> None:
+    """Proved from the parsed pattern, not from examples."""
+    parsed = _parser.parse(pattern.pattern, pattern.flags)
+
+    assert always_holds(parsed, pattern.bit)
+
+
+@pytest.mark.parametrize("pattern", GATED)
+def test_no_opening_of_a_pattern_is_ruled_out_by_the_look_ahead_of_it(pattern: Cued) -> None:
+    """Proved from the parsed pattern, not from examples."""
+    look, _, behind = pattern.pattern.partition(")(?:")
+
+    assert ruled_out(look + ")", "(?:" + behind, pattern.flags) == []
+
+
+@pytest.mark.parametrize(
+    ("look", "pattern"),
+    [
+        (promise_time._DATE_AHEAD, promise_time._DATE),
+        (promise_time._SPAN_AHEAD, promise_time._SPAN),
+        *((f"(?=[{first}])", promise_actions._VERBS[name]) for name, first in promise_actions._FIRST.items()),
+    ],
+)
+def test_no_opening_of_a_branch_is_ruled_out_by_the_look_ahead_of_it(look: str, pattern: str) -> None:
+    """Proved from the parsed pattern, not from examples."""
+    assert ruled_out(look, pattern, re.VERBOSE) == []
+
+
+@given(st.text() | st.text(alphabet="發貨,１Ａ①\u200b５𝟗今 天"))
+def test_folding_what_is_foreign_is_folding_every_character(text: str) -> None:
+    """The one spelling does not hang on which way a text is folded."""
+    folded = promise_spelling._FOREIGN.sub(promise_spelling._form, text)
+
+    beyond = promise_spelling._BEYOND.search(text) is not None
+    assert beyond or folded == text.translate(promise_spelling._TABLE)
+
+
+PIECES = st.sampled_from(
+    [
+        "今天",
+        "明天",
+        "后天",
+        "18点前",
+        "下午3点",
+        "5点前",
+        "24小时内",
+        "半天内",
+        "三天内",
+        "晚上",
+        "今晚",
+        "明早",
+        "5号",
+        "周五前",
+        "12:30",
+        "下班前",
+        "3天后下午",
+        "至后天",
+        "两个工作日",
+        "昨天",
+        "3点以后",
+        "能",
+        "可以",
+        "发货",
+        "退款20元",
+        "补发",
+        "换货",
+        "给答复",
+        "上门取件",
+        "吗?",
+        ",",
+        "。",
+        "客户要求",
+        "是否",
+        "或者",
+    ]
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(PIECES, min_size=1, max_size=6).map("".join), st.times(), st.times())
+def test_a_question_asks_the_same_whether_or_not_it_was_read_earlier_that_day(
+    question: str, earlier: time, later: time
+) -> None:
+    """What is kept of a question for a day never hangs on the hour."""
+    day = date(2025, 11, 25)
+    instants = [datetime.combine(day, each, SHANGHAI) for each in (earlier, later)]
+
+    asked = [asked_by(question, instant) for instant in instants]
+
+    assert asked == [_asks(read(spell(question).text, instant, acts_only=True)) for instant in instants]
+    assert asked_by(question, instants[0] + timedelta(days=1)) == _asks(
+        read(spell(question).text, instants[0] + timedelta(days=1), acts_only=True)
+    )
