@@ -1,5 +1,4 @@
-"""All the words of a rule book: one automaton over their spellings, one ear for their sounds, one fold, shared by all
-marketplaces."""
+"""All the words of a rule book, for all marketplaces: an automaton over their spellings, an ear for their sounds."""
 
 from __future__ import annotations
 

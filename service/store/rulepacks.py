@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import jsonschema
 import re2
 
 from service.domain.compiled_rules import CompiledRules, compile_rules
@@ -33,10 +30,9 @@ from service.domain.rule_language import (
 )
 from service.domain.shapes_of_contact import Shape
 from service.store.disguise_tables import read_disguises
+from service.store.rule_files import files_in, fingerprint, name_in, read_checked, read_schema
 from service.store.rule_yaml import BadPack as BadPack
-from service.store.rule_yaml import Where, line_of, parsed
-
-FILE_BYTES_MAX = 8_000_000  # choice: a pack of 100,000 terms is about 2 MB
+from service.store.rule_yaml import Where, line_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +104,15 @@ def load_rule_book(directory: Path) -> RuleBook:
     Raises:
         BadPack: the first file that is not as it must be.
     """
-    schema = _schema(directory)
-    book, _ = _read(directory / "book.yaml", schema, "book", directory)
+    schema = read_schema(directory)
+    book, _ = read_checked(directory / "book.yaml", schema, "book", directory)
     ladder = _ladder(directory, schema)
-    packs = [_read(path, schema, "pack", directory) for path in sorted((directory / "packs").glob("*.yaml"))]
+    packs = [read_checked(path, schema, "pack", directory) for path in sorted((directory / "packs").glob("*.yaml"))]
     lists = _lists(packs, directory, schema)
     rules = tuple(
         rule
-        for (pack, where), path in zip(packs, _files(directory, "packs"), strict=True)
-        for rule in _rules(pack, where, _name(path, directory), ladder)
+        for (pack, where), path in zip(packs, files_in(directory, "packs"), strict=True)
+        for rule in _rules(pack, where, name_in(path, directory), ladder)
     )
     _require_unique(rules)
     profiles = dict(_profiles(directory, schema))
@@ -128,7 +124,7 @@ def load_rule_book(directory: Path) -> RuleBook:
     return RuleBook(
         book_id=book["book"],
         version=book["version"],
-        sha256=_fingerprint(directory),
+        sha256=fingerprint(directory),
         rules=rules,
         lists=lists,
         ladder=ladder,
@@ -140,60 +136,11 @@ def load_rule_book(directory: Path) -> RuleBook:
     )
 
 
-# -- files
-
-
-def _files(directory: Path, folder: str) -> list[Path]:
-    return sorted((directory / folder).glob("*.yaml"))
-
-
-def _name(path: Path, directory: Path) -> str:
-    return path.relative_to(directory).as_posix()
-
-
-def _fingerprint(directory: Path) -> str:
-    """SHA-256 over the names and bytes of all rule files, in the order of their names."""
-    digest = hashlib.sha256()
-    paths = [path for path in directory.rglob("*") if path.suffix in (".yaml", ".tsv")]
-    for path in sorted(paths, key=lambda path: _name(path, directory)):
-        content = path.read_bytes()
-        digest.update(f"{_name(path, directory)}\n{len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
-def _schema(directory: Path) -> dict[str, Any]:
-    path = directory / "schema.json"
-    try:
-        schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadPack("schema.json", 1, f"cannot be read: {error}") from error
-    return schema
-
-
-def _read(path: Path, schema: dict[str, Any], kind: str, directory: Path) -> tuple[Any, Where]:
-    """A YAML file as plain values and the line of each of them, checked against `$defs/<kind>` of the schema."""
-    name = _name(path, directory)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BadPack(name, 1, f"cannot be read: {error.strerror}") from error
-    if len(content) > FILE_BYTES_MAX:
-        raise BadPack(name, 1, f"longer than {FILE_BYTES_MAX} bytes")
-    value, where = parsed(content, name)
-    validator = jsonschema.Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": schema["$defs"]})
-    problem = jsonschema.exceptions.best_match(validator.iter_errors(value))
-    if problem is not None:
-        spot = tuple(problem.absolute_path)
-        raise BadPack(name, line_of(where, spot), f"{'/'.join(map(str, spot)) or 'file'}: {problem.message[:300]}")
-    return value, where
-
-
 # -- from values to rules
 
 
 def _ladder(directory: Path, schema: dict[str, Any]) -> Ladder:
-    value, _ = _read(directory / "ladder.yaml", schema, "ladder", directory)
+    value, _ = read_checked(directory / "ladder.yaml", schema, "ladder", directory)
     human = value["direct_to_human"]
     return Ladder(
         measures={Category(name): Measure(measure) for name, measure in value["measures"].items()},
@@ -206,13 +153,13 @@ def _ladder(directory: Path, schema: dict[str, Any]) -> Ladder:
 
 
 def _lists(packs: list[tuple[Any, Where]], directory: Path, schema: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    shared, where = _read(directory / "lists.yaml", schema, "lists", directory)
+    shared, where = read_checked(directory / "lists.yaml", schema, "lists", directory)
     lists = {name: tuple(words) for name, words in shared["lists"].items()}
-    for (pack, where), path in zip(packs, _files(directory, "packs"), strict=True):
+    for (pack, where), path in zip(packs, files_in(directory, "packs"), strict=True):
         for name, words in pack.get("lists", {}).items():
             if name in lists:
                 line = line_of(where, ("lists", name))
-                raise BadPack(_name(path, directory), line, f"list {name} is known already")
+                raise BadPack(name_in(path, directory), line, f"list {name} is known already")
             lists[name] = tuple(words)
     return lists
 
@@ -370,10 +317,12 @@ def _words(rule: Rule) -> Iterator[str]:
 
 
 def _profiles(directory: Path, schema: dict[str, Any]) -> Iterator[tuple[str, Profile]]:
-    for path in _files(directory, "profiles"):
-        value, where = _read(path, schema, "profile", directory)
+    for path in files_in(directory, "profiles"):
+        value, where = read_checked(path, schema, "profile", directory)
         if value["profile"] != path.stem:
-            raise BadPack(_name(path, directory), line_of(where, ("profile",)), "the profile is not named as its file")
+            raise BadPack(
+                name_in(path, directory), line_of(where, ("profile",)), "the profile is not named as its file"
+            )
         yield (
             path.stem,
             Profile(
@@ -387,13 +336,13 @@ def _profiles(directory: Path, schema: dict[str, Any]) -> Iterator[tuple[str, Pr
 
 
 def _scenes(directory: Path, schema: dict[str, Any]) -> Iterator[Scene]:
-    for path in _files(directory, "scenes"):
-        value, where = _read(path, schema, "scene", directory)
+    for path in files_in(directory, "scenes"):
+        value, where = read_checked(path, schema, "scene", directory)
         yield Scene(
             name=value["scene"],
             replies=tuple(value["replies"]),
             neutral_words=tuple(value.get("neutral_words", ())),
-            file=_name(path, directory),
+            file=name_in(path, directory),
             line=line_of(where, ("replies",)),
         )
 

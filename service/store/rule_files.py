@@ -1,0 +1,64 @@
+"""The files of a rule book: where they lie, what they hold, and the fingerprint of them all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from service.store.rule_yaml import BadPack, Where, line_of, parsed
+
+FILE_BYTES_MAX = 8_000_000  # choice: a pack of 100,000 terms is about 2 MB
+
+
+def files_in(directory: Path, folder: str) -> list[Path]:
+    return sorted((directory / folder).glob("*.yaml"))
+
+
+def name_in(path: Path, directory: Path) -> str:
+    return path.relative_to(directory).as_posix()
+
+
+def fingerprint(directory: Path) -> str:
+    """SHA-256 over the names and bytes of all rule files, in the order of their names."""
+    digest = hashlib.sha256()
+    paths = [path for path in directory.rglob("*") if path.suffix in (".yaml", ".tsv")]
+    for path in sorted(paths, key=lambda path: name_in(path, directory)):
+        content = path.read_bytes()
+        digest.update(f"{name_in(path, directory)}\n{len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def read_schema(directory: Path) -> dict[str, Any]:
+    path = directory / "schema.json"
+    try:
+        schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadPack("schema.json", 1, f"cannot be read: {error}") from error
+    return schema
+
+
+def read_checked(path: Path, schema: dict[str, Any], kind: str, directory: Path) -> tuple[Any, Where]:
+    """A YAML file as plain values and the line of each of them, checked against `$defs/<kind>` of the schema.
+
+    Raises:
+        BadPack: it cannot be read, or is not as the schema says.
+    """
+    name = name_in(path, directory)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadPack(name, 1, f"cannot be read: {error.strerror}") from error
+    if len(content) > FILE_BYTES_MAX:
+        raise BadPack(name, 1, f"longer than {FILE_BYTES_MAX} bytes")
+    value, where = parsed(content, name)
+    validator = jsonschema.Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": schema["$defs"]})
+    problem = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    if problem is not None:
+        spot = tuple(problem.absolute_path)
+        raise BadPack(name, line_of(where, spot), f"{'/'.join(map(str, spot)) or 'file'}: {problem.message[:300]}")
+    return value, where
