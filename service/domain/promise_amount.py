@@ -153,10 +153,12 @@ def find_sums(text: str, cues: int) -> list[Sum]:
         return found
     signed = [(hit, hit.start()) for hit in SIGNED.finditer(text)] if cues & SIGNED.bit else []
     bare = [(hit, hit.start("number")) for hit in BARE.finditer(text)] if cues & BARE.bit else []
+    taken = {at for known in found for at in range(known.start, known.end)} if signed or bare else set()
     for hit, start in signed + bare:
         number, end = hit["number"] or hit["said"], hit.end()
-        if any(known.start < end and start < known.end for known in found):
+        if not taken.isdisjoint(range(start, end)):
             continue
+        taken.update(range(start, end))
         fen = _yuan_in_fen(number, hit["scale"])
         upper = _yuan_in_fen(hit["upper"], hit["scale"]) if hit["upper"] else None
         found.append(Sum(start, end, fen, upper if upper and fen and upper > fen else None))
