@@ -15,17 +15,10 @@ import requests
 import schemathesis
 from schemathesis import AuthContext, Case, HookContext
 
+from service.api.issuer import DEMO_USERS
+
 LINES: Final = 40  # one active dispute a line: enough for a run to open many
-USER_OF_ROLE: Final = {
-    "buyer": "buyer",
-    "merchant_owner": "owner",
-    "merchant_seat": "seat",
-    "platform_agent": "agent",
-    "supervisor": "supervisor",
-    "auditor": "auditor",
-    "rules_editor": "rules-editor",
-    "system": "marketplace",
-}
+USER_OF_ROLE: Final = {who.role.value: user for user, who in reversed(DEMO_USERS.items())}  # the first of each
 numbers = itertools.count()
 
 

@@ -165,6 +165,7 @@ async def answer(
 
 @post(
     "/inquiries/{inquiry_id:uuid}/questions",
+    status_code=200,
     opt=allow(*ASKERS, dry_run=True),
     operation_id="askOn",
     summary="The agent asks on",
@@ -185,6 +186,7 @@ async def ask_on(
 
 @post(
     "/inquiries/{inquiry_id:uuid}/close",
+    status_code=200,
     opt=allow(*ASKERS, dry_run=True),
     operation_id="closeInquiry",
     summary="The agent closes the session",
@@ -204,6 +206,7 @@ async def close(
 
 @post(
     "/inquiries/{inquiry_id:uuid}/transfer",
+    status_code=200,
     opt=allow(*ANSWERERS, dry_run=True),
     operation_id="transferInquiry",
     summary="The shop hands the session to another seat",

@@ -88,6 +88,10 @@ async def act(
         Refusal: 404 not the actor's, 412 and 428 for If-Match, and whatever the story refuses.
     """
     header = if_match(request)
+    if header is None:  # said before an earlier answer to the same key could be given again
+        await look(
+            request, lambda ctx: require_if_match(None, require_seen(ctx, str(dispute_id)).dispute.version), _never
+        )
 
     def checked(ctx: Context) -> Any:
         case = require_seen(ctx, str(dispute_id), lock=True)
@@ -114,6 +118,10 @@ async def act(
         return shape_case(ctx, shows(answer) if shows else str(dispute_id), status=status)
 
     return await perform(request, checked, shape)
+
+
+def _never(ctx: Context, answer: None) -> Shaped:
+    raise AssertionError("a missing If-Match is always refused")
 
 
 def _beaten(ctx: Context, case: CaseFile, story: Callable[[Context], object]) -> WindowClosed | None:
