@@ -40,6 +40,7 @@ from service.store.disputes import CaseFile
 
 AGENTS = (Role.PLATFORM_AGENT, Role.SUPERVISOR)
 PARTIES = (Role.BUYER, Role.MERCHANT_OWNER, Role.MERCHANT_SEAT)
+APPELLANTS = (Role.BUYER, Role.MERCHANT_OWNER)  # api.md section 3
 
 
 # --- whose case it is -----------------------------------------------------------------------------------------------
@@ -149,7 +150,7 @@ async def accept_ruling_one(
 
 @post(
     "/disputes/{dispute_id:uuid}/actions/appeal",
-    opt=allow(*PARTIES, dry_run=True, if_match=True, etag=True),
+    opt=allow(*APPELLANTS, dry_run=True, if_match=True, etag=True),
     operation_id="appeal",
     summary="A losing party appeals",
     status_code=200,
@@ -172,7 +173,7 @@ async def appeal_one(
 
 @post(
     "/disputes/{dispute_id:uuid}/actions/withdraw-appeal",
-    opt=allow(*PARTIES, dry_run=True, if_match=True, etag=True),
+    opt=allow(*APPELLANTS, dry_run=True, if_match=True, etag=True),
     operation_id="withdrawAppeal",
     summary="The appellant takes the appeal back",
     status_code=200,

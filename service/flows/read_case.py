@@ -202,6 +202,9 @@ def _barred(ctx: Context, case: CaseFile) -> Mapping[str, Refusal]:
             require_may_after_sale(ctx)
         except Refusal as refusal:
             return {"*": refusal}
+    if ctx.actor.role is Role.MERCHANT_SEAT:  # api.md section 3: an appeal is the owner's
+        owners = Forbidden("role_not_allowed", zh="仅店主可以申诉", en="Only the owner may appeal")
+        return {"appeal": owners, "withdraw_appeal": owners}
     if ctx.actor.role is Role.PLATFORM_AGENT and case.dispute.assignee_id != ctx.actor.subject:
         not_yours = Forbidden("not_your_dispute", zh="该纠纷不由您处理", en="This dispute is another agent's")
         return {"issue_ruling": not_yours, "transfer": not_yours}
