@@ -22,10 +22,9 @@ import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO, Any
-
-import httpx
 
 from bench.wire import Wire, demo_token
 
@@ -65,11 +64,20 @@ class Server:
         """Wait until it may be given work; returns the seconds since its start, None if it died instead."""
         give_up_at = time.monotonic() + READY_SECONDS_MAX
         while self.alive and time.monotonic() < give_up_at:
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/health/ready", timeout=10).status_code == 200 and self.alive:
-                    return time.monotonic() - self.started_at
-            time.sleep(0.02)
+            if self._says_ready() and self.alive:
+                return time.monotonic() - self.started_at
+            time.sleep(0.05)
         return None
+
+    def _says_ready(self) -> bool:
+        asked = HTTPConnection(HOST, self.port, timeout=10)
+        try:
+            asked.request("GET", "/health/ready")
+            return asked.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
+        finally:
+            asked.close()
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
@@ -229,6 +237,8 @@ def rock(asked: IO[bytes], answers: IO[bytes]) -> None:
     """Fork a server for every line until there are no more lines."""
     from service import app
 
+    for name in ("service.commands.serve", "uvicorn.loops.auto", "uvicorn.protocols.http.httptools_impl"):
+        importlib.import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries dead servers
     app.load_rule_book = lru_cache(maxsize=4)(app.load_rule_book)  # type: ignore[assignment]  # compiled once
     book = app.load_rule_book(ROOT / "rules")
