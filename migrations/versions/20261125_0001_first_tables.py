@@ -497,6 +497,7 @@ def upgrade() -> None:
     with op.batch_alter_table('refund_execution', schema=None) as batch_op:
         batch_op.create_index('ix_refund_execution_dispute_id', ['dispute_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_refund_execution_gateway_refund_id'), ['gateway_refund_id'], unique=False)
+        batch_op.create_index('ix_refund_execution_order_line_id', ['order_line_id'], unique=False)
         batch_op.create_index('uq_refund_execution_key', ['gateway_key'], unique=True)
         batch_op.create_index('uq_refund_execution_obligation', ['dispute_id', 'obligation_no', 'fund'], unique=True, sqlite_where=sa.text("state NOT IN ('failed', 'exhausted')"), postgresql_where=sa.text("state NOT IN ('failed', 'exhausted')"))
 
@@ -702,6 +703,7 @@ def downgrade() -> None:
     with op.batch_alter_table('refund_execution', schema=None) as batch_op:
         batch_op.drop_index('uq_refund_execution_obligation', sqlite_where=sa.text("state NOT IN ('failed', 'exhausted')"), postgresql_where=sa.text("state NOT IN ('failed', 'exhausted')"))
         batch_op.drop_index('uq_refund_execution_key')
+        batch_op.drop_index('ix_refund_execution_order_line_id')
         batch_op.drop_index(batch_op.f('ix_refund_execution_gateway_refund_id'))
         batch_op.drop_index('ix_refund_execution_dispute_id')
 

@@ -593,6 +593,7 @@ class RefundExecution(SQLModel, table=True):
             where="state NOT IN ('failed', 'exhausted')",
         ),
         Index("ix_refund_execution_dispute_id", "dispute_id"),
+        Index("ix_refund_execution_order_line_id", "order_line_id"),  # one refund a minute and order
         Index("uq_refund_execution_key", "gateway_key", unique=True),
     )
     id: str = key()
