@@ -44,7 +44,9 @@ DEMO_USERS: Mapping[str, Actor] = MappingProxyType(
         "auditor": Actor(Role.AUDITOR, "demo-auditor-1"),
         "rules-editor": Actor(Role.RULES_EDITOR, "demo-rules-editor-1"),
         "marketplace": Actor(
-            Role.SYSTEM, "system:demo-marketplace", scopes=frozenset({"orders", "logistics", "payments", "risk"})
+            Role.SYSTEM,
+            "system:demo-marketplace",
+            scopes=frozenset({"orders", "logistics", "payments", "risk", "staff", "moderation"}),
         ),
     }
 )

@@ -19,8 +19,10 @@ from litestar import Request, Response
 from service.api import contract
 from service.api.auth import actor
 from service.domain.errors import Conflict, GuardFailed, Kind, Refusal
+from service.domain.staff import Role
 from service.flows.context import AnsweredBefore, Context, House, StoredAnswer
 from service.flows.hearing import Outcome
+from service.flows.read_case import require_seat
 from service.metrics import Metrics
 from service.store import tables
 from service.store.engine import Database, Transaction
@@ -85,8 +87,10 @@ async def perform(
     def work(tx: Transaction) -> Response[Any] | Refusal:
         heard.clear()
         ctx = run.house.context(tx, actor=who, now=run.now(), received_at=arrived, cause=key)
-        if not hot and (stored := _stored(tx, key_id)) is not None:
-            return replayed(stored, fingerprint)
+        if not hot:
+            _require_still_seated(ctx)
+            if (stored := _stored(tx, key_id)) is not None:
+                return replayed(stored, fingerprint)
         try:
             result = story(ctx)
         except AnsweredBefore as before:
@@ -127,9 +131,16 @@ async def look(request: Request[Any, Any, Any], story: Story[T], shape: Shape[T]
 
     def work(tx: Transaction) -> Response[Any]:
         ctx = run.house.context(tx, actor=who, now=run.now(), received_at=arrived)
+        _require_still_seated(ctx)
         return _response(shape(ctx, story(ctx)))
 
     return await asyncio.wrap_future(run.database.submit_read(work))
+
+
+def _require_still_seated(ctx: Context) -> None:
+    """A shop's sub-account that was switched off sees and does nothing more, however good its token (edge case 57)."""
+    if ctx.actor.role is Role.MERCHANT_SEAT:
+        require_seat(ctx)
 
 
 def answer_id(subject: str, key: str) -> str:

@@ -20,6 +20,7 @@ from service.domain.transcript import rfc3339
 from service.flows.context import Context
 from service.flows.hearing import require_length
 from service.flows.issuing import arm_all, issue_ticket, release_seat
+from service.flows.read_case import require_seat
 from service.store import people, tables, timers
 from service.store.disputes import CaseFile, load_case
 from service.store.tables import Inquiry
@@ -203,11 +204,15 @@ def hand_over(ctx: Context, inquiry_id: str, seat_id: str) -> None:
 
     Raises:
         Absent: no such inquiry or seat of this shop.
+        Forbidden: `not_your_inquiry`: a seat hands over what it holds, the owner everything (api.md section 3).
         GuardFailed: `seat_not_eligible`.
     """
     inquiry = ctx.tx.session.get(Inquiry, inquiry_id)
     if inquiry is None or inquiry.merchant_id != ctx.actor.merchant_id:
         raise Absent("inquiry")
+    seat = require_seat(ctx)
+    if not seat.is_owner and inquiry.seat_id != seat.id:
+        raise Forbidden("not_your_inquiry", zh="该会话不由您接待", en="Another seat holds this inquiry")
     case = load_case(ctx.tx.session, inquiry.dispute_id)
     assert case is not None, "an inquiry has a dispute"
     inquiry = _fresh(case, inquiry_id)
