@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
-from uuid import uuid4
+from typing import Final
 
 import pytest
 from httpx import Response
@@ -19,17 +15,10 @@ from service.api.examples import EXAMPLES
 from service.api.issuer import DEMO_USERS
 from service.domain.staff import Role
 from service.store import tables
-from service.store.writes import Plan
-from tests.openapi_document import COMMITTED
+from tests.one_of_each import absent, ask, change_seat, lay_out, operations
 from tests.over_http import HttpWorld, new_http_world
 from tests.permission_matrix import MATRIX, PUBLIC, ROLES, Row
 
-PNG: Final = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
-ABUSE: Final = "你他妈的傻逼,滚蛋"
-PAID_FEN: Final = 1_000_000  # over what one agent may award alone: a second person decides
-ORDER: Final = {"owner": "demo-shop-1", "owner-2": "demo-shop-2"}
 THEIRS: Final = {"own": {"buyer", "owner", "seat", "seat-2"}, "other": {"buyer-2", "owner-2"}}
 AGENT_OF: Final = {"own": "agent", "other": "agent-2"}
 WHOSE: Final = defaultdict(lambda: ("own", "other", "absent"), {"": ("own",), "refund": ("absent",)})
@@ -37,45 +26,10 @@ LACKS: Final = {"transferInquiry": "not_your_inquiry"}  # what the demo's seat i
 GOOD_OR_REFUSED_BY_STATE: Final = {200, 201, 202, 409, 422}
 
 
-@dataclass
-class Objects:
-    """A dispute and what hangs on it; a value by side where each side has its own."""
-
-    line: str
-    dispute: str
-    inquiry: str
-    ticket: str
-    promise: str
-    promise_sha256: str
-    request: dict[str, str] = field(default_factory=dict)
-    item: dict[str, str] = field(default_factory=dict)
-    file: dict[str, str] = field(default_factory=dict)
-    approval: str = ""
-    approval_sha256: str = ""
-    notice: str = ""
-    seat: str = "seat-of-nobody"
-
-    def of(self, kind: str, side: str) -> str:
-        """The id of the object of a kind, as one side has it."""
-        found = self.dispute if kind == "any-dispute" else getattr(self, kind)
-        return str(found.get(side, found["buyer"]) if isinstance(found, dict) else found)
-
-
 @pytest.fixture
 def world(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
     with new_http_world(database, tmp_path) as world:
         yield world
-
-
-@lru_cache(maxsize=1)
-def operations() -> Mapping[str, tuple[str, str, dict[str, Any]]]:
-    """operationId to method, path below /v1, and description."""
-    document = json.loads(COMMITTED.read_text(encoding="utf-8"))
-    return {
-        operation["operationId"]: (method, path.removeprefix("/v1"), operation)
-        for path, item in document["paths"].items()
-        for method, operation in item.items()
-    }
 
 
 # --- the table and the document --------------------------------------------------------------------------------------
@@ -110,7 +64,7 @@ def test_everybody_gets_what_is_theirs_and_nobody_else_s(world: HttpWorld) -> No
         for user in DEMO_USERS:
             for whose in WHOSE[row.on]:
                 want = wanted(row, user, whose)
-                got = seen(ask(world, row, user, objects[whose]))
+                got = seen(ask(world, row.operation, user, objects[whose]))
                 if want != got:
                     wrong.append(f"{row.operation} by {user} on {whose}: wanted {want}, got {got}")
 
@@ -125,7 +79,7 @@ def test_what_never_came_to_the_platform_is_not_there_for_its_agents(world: Http
         f"{row.operation}: {answer.status_code}"
         for row in MATRIX.values()
         if row.on == "dispute" and row.roles[ROLES.index("platform_agent")] != "-"
-        for answer in [ask(world, row, "agent", objects)]
+        for answer in [ask(world, row.operation, "agent", objects)]
         if answer.status_code != 404
     ]
 
@@ -178,9 +132,9 @@ def test_a_disabled_seat_neither_sees_nor_does_anything(world: HttpWorld) -> Non
     rows = [row for row in MATRIX.values() if row.roles[ROLES.index("merchant_seat")] != "-" and row.on != "notice"]
 
     change_seat(world, "demo-seat-1", active=False)
-    refused = {row.operation: seen(ask(world, row, "seat", objects)) for row in rows}
+    refused = {row.operation: seen(ask(world, row.operation, "seat", objects)) for row in rows}
     change_seat(world, "demo-seat-1", active=True)
-    again = {row.operation: seen(ask(world, row, "seat", objects)) for row in rows}
+    again = {row.operation: seen(ask(world, row.operation, "seat", objects)) for row in rows}
 
     assert set(refused.values()) == {"seat_inactive"}, refused
     assert "seat_inactive" not in again.values()
@@ -202,10 +156,10 @@ def test_a_permission_lost_in_mid_session_is_lost_at_once(
     """Edge case 57: what the seat could do a moment ago it is refused now, by name."""
     objects = lay_out(world, buyer="buyer", owner="owner", agent="agent", offender="seat-2")
     change_seat(world, "demo-seat-1", designated=True)
-    before = ask(world, MATRIX[operation], "seat", objects)
+    before = ask(world, operation, "seat", objects)
 
     change_seat(world, "demo-seat-1", **lost)
-    after = ask(world, MATRIX[operation], "seat", objects)
+    after = ask(world, operation, "seat", objects)
 
     assert before.status_code in GOOD_OR_REFUSED_BY_STATE, before.text
     assert (after.status_code, after.json()["code"]) == (403, code)
@@ -269,111 +223,3 @@ def seen(answer: Response) -> str:
         assert set(answer.json()) == {"type", "title", "status", "code", "detail", "instance", "request_id"}
         assert answer.json()["detail"] == "没有找到", "it must not say what is not there"
     return code if answer.status_code in (401, 403, 404) else f"{answer.status_code} {code}"
-
-
-def ask(world: HttpWorld, row: Row, user: str, objects: Objects) -> Response:
-    """Send the usual request about an object; where that is possible, as a dry run."""
-    method, path, described = operations()[row.operation]
-    side = "merchant" if DEMO_USERS[user].merchant_id else "buyer"
-    for name in ("dispute", "inquiry", "ticket", "promise", "request", "item", "approval", "notice"):
-        path = path.replace(f"{{{name}_id}}", objects.of(name, side))
-    path = path.replace("{sha256}", objects.of("file", side))
-    headers = world.as_(user, If_Match="*")
-    if "Prefer" in {each["name"] for each in described.get("parameters", ())}:
-        headers["Prefer"] = "dry-run"
-    if row.operation == "uploadFile":
-        headers["Content-Type"] = "image/png"
-        return world.client.post(f"/v1{path}", params={"purpose": "message"}, content=PNG, headers=headers)
-    if method == "get":
-        return world.client.get(f"/v1{path}", headers=headers)
-    return world.client.post(f"/v1{path}", json=body_of(row.operation, objects, side), headers=headers)
-
-
-def body_of(operation: str, objects: Objects, side: str) -> dict[str, Any]:
-    """The usual body, about these objects."""
-    body = dict(EXAMPLES[operation])
-    match operation:
-        case "openDispute":
-            body["order_line_id"] = objects.line
-        case "issueTicket":
-            body["dispute_id"] = objects.dispute
-        case "confirmPromises":
-            body["promises"] = [{"promise_id": objects.promise, "canonical_sha256": objects.promise_sha256}]
-        case "confirmPromise" | "correctPromise":
-            body["canonical_sha256"] = objects.promise_sha256
-        case "approve":
-            body["payload_sha256"] = objects.approval_sha256
-        case "addEvidence":
-            body["sha256"] = objects.of("file", side)
-        case "issueRuling" | "overturnRuling":
-            body["cites"] = [{"evidence_id": objects.of("item", "buyer")}]
-        case "appeal":
-            body["files"] = [{"sha256": objects.of("file", side)}]
-        case "fulfilPromise":
-            body["files"] = [objects.of("file", side)]
-        case "transferInquiry":
-            body["seat_id"] = objects.seat
-        case "pushLogisticsEvent":
-            body["order_line_id"] = objects.line
-    return body
-
-
-def lay_out(world: HttpWorld, *, buyer: str, owner: str, agent: str, offender: str) -> Objects:
-    """A dispute at the platform with one of everything, made by the people themselves."""
-    who = DEMO_USERS[buyer]
-    line = world.place_order(buyer=who.subject, shop=ORDER[owner], paid_fen=PAID_FEN)
-    amount = {"amount": PAID_FEN, "currency": "CNY"}
-    opened = world.post(buyer, "/disputes", EXAMPLES["openDispute"] | {"order_line_id": line, "amount": amount})
-    assert opened.status_code == 201, opened.text
-    dispute = opened.json()["id"]
-
-    def done(answer: Response, status: int) -> Any:
-        assert answer.status_code == status, f"{answer.status_code} {answer.text}"
-        return answer.json()
-
-    done(world.act(owner, dispute, "seller-refuse", EXAMPLES["refuseRequest"]), 200)
-    done(world.act(buyer, dispute, "request-intervention", EXAMPLES["requestIntervention"]), 200)
-    done(world.act(agent, dispute, "accept-dispute"), 200)
-    inquiry = done(world.post(agent, f"/disputes/{dispute}/inquiries", EXAMPLES["openInquiry"]), 201)["id"]
-    done(world.post(owner, f"/inquiries/{inquiry}/messages", EXAMPLES["answerInquiry"]), 201)
-    promise = done(world.get(agent, f"/disputes/{dispute}/promises"), 200)["items"][0]
-    ticket = done(world.post(agent, "/service-tickets", EXAMPLES["issueTicket"] | {"dispute_id": dispute}), 201)["id"]
-    objects = Objects(line, dispute, inquiry, ticket, promise["id"], promise["canonical_sha256"])
-    for side, user in (("buyer", buyer), ("merchant", owner)):
-        objects.request[side] = next(
-            each["id"]
-            for each in done(world.get(user, f"/disputes/{dispute}/evidence-requests"), 200)["items"]
-            if each["party"] == side
-        )
-        sent = world.client.post(
-            f"/v1/disputes/{dispute}/files",
-            params={"purpose": "evidence"},
-            content=PNG + side.encode(),
-            headers=world.as_(user, Content_Type="image/png"),
-        )
-        objects.file[side] = done(sent, 201)["sha256"]
-        item = {"sha256": objects.file[side]}
-        objects.item[side] = done(world.post(user, f"/disputes/{dispute}/evidence", item), 201)["id"]
-        done(world.post(user, f"/evidence-requests/{objects.request[side]}/submit", EXAMPLES["submitEvidence"]), 200)
-    cites = [{"evidence_id": objects.item["buyer"]}]
-    ruling = EXAMPLES["issueRuling"] | {"kind": "refund_full", "amount": amount, "cites": cites}
-    proposed = done(world.act(agent, dispute, "issue-ruling", ruling), 202)
-    objects.approval, objects.approval_sha256 = proposed["id"], proposed["payload_sha256"]
-    abuse = {"client_message_id": "abuse-1", "text": ABUSE}
-    objects.notice = done(world.post(offender, f"/disputes/{dispute}/messages", abuse), 403)["notice_id"]
-    objects.seat = DEMO_USERS[owner].subject
-    return objects
-
-
-def absent() -> Objects:
-    """Ids of nothing."""
-    ids = [str(uuid4()) for _ in range(8)]
-    return Objects("line-of-nobody", *ids[:4], "0" * 64, {"buyer": ids[4]}, {"buyer": ids[5]}, {"buyer": "0" * 64},
-                   ids[6], "0" * 64, ids[7])  # fmt: skip
-
-
-def change_seat(world: HttpWorld, seat: str, **columns: object) -> None:
-    """The owner changes what a seat may do."""
-    plan = Plan()
-    plan.update(tables.Seat, seat, **columns)
-    world.database.run(lambda tx: tx.apply([plan]))

@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 PROMISE: Final = "018f0000-0000-7000-8000-000000000001"
-MESSAGE: Final = "018f0000-0000-7000-8000-000000000002"
-DISPUTE: Final = "018f0000-0000-7000-8000-000000000003"
+DISPUTE: Final = "018f0000-0000-7000-8000-000000000002"
+EVIDENCE: Final = "018f0000-0000-7000-8000-000000000003"
 SHA256: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 NOTHING: Final[dict[str, Any]] = {}
 
@@ -26,6 +26,7 @@ RULING: Final = {
     "liability": "MERCHANT",
     "basis": "NOT_AS_DESCRIBED",
     "reasons": "商品颜色与描述不符,双方均有举证,支持部分退款。",
+    "cites": [{"evidence_id": EVIDENCE}],
 }
 
 EXAMPLES: Final[MappingProxyType[str, dict[str, Any]]] = MappingProxyType(
