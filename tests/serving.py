@@ -183,14 +183,19 @@ def cradle(folder: Path) -> Iterator[Cradle]:
 
 @contextlib.contextmanager
 def command(environ: Mapping[str, str], *words: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The real command `intervention` as a process of its own, ended in the end."""
-    with log.open("wb") as sink:
+    """The real command `intervention` as a process of its own, killed in the end if it has not ended by itself.
+
+    Args:
+        environ: all it is told, beside the PATH.
+        log: what it says goes here, its errors and log lines into the file of the same name with `.err`.
+    """
+    with log.open("wb") as said, log.with_suffix(".err").open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "service", *words],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **environ},
-            stdout=sink,
-            stderr=subprocess.STDOUT,
+            stdout=said,
+            stderr=errors,
         )
     try:
         yield process

@@ -69,7 +69,7 @@ def test_without_a_way_to_know_anybody_the_service_does_not_serve() -> None:
         ({**OIDC, "DEMO": "1"}, "DEMO"),
         ({"API_KEY_ENVIRONMENT": "Prod"}, "API_KEY_ENVIRONMENT"),
         ({"PAYMENT_GATEWAY_URL": "https://pay.example.test"}, "PAYMENT_GATEWAY_SECRET"),
-        ({"PAYMENT_GATEWAY_SECRET": "x" * 24}, "PAYMENT_GATEWAY_URL"),
+        ({"PAYMENT_GATEWAY_SECRET": "x" * 32}, "PAYMENT_GATEWAY_URL"),
         ({"PAYMENT_GATEWAY_SECRET": "short"}, "PAYMENT_GATEWAY_SECRET"),
         ({"PAYMENT_GATEWAY_SECRET_FILE": "/nowhere/at/all"}, "PAYMENT_GATEWAY_SECRET_FILE"),
     ],
@@ -95,7 +95,7 @@ def test_a_secret_may_come_from_a_file_but_not_twice(tmp_path: Path) -> None:
 
     assert Settings.from_env(files).payment_gateway_secret == "whsec_" + "c2VjcmV0" * 4
     with pytest.raises(BadSetting, match="not both"):
-        Settings.from_env({**files, "PAYMENT_GATEWAY_SECRET": "x" * 24})
+        Settings.from_env({**files, "PAYMENT_GATEWAY_SECRET": "x" * 32})
     path.write_text(" \n")
     with pytest.raises(BadSetting, match="is empty"):
         Settings.from_env(files)
@@ -106,7 +106,7 @@ def test_a_secret_may_come_from_a_file_but_not_twice(tmp_path: Path) -> None:
 
 def test_no_secret_is_printed_with_the_settings_or_an_error() -> None:
     """S14."""
-    gateway = {"PAYMENT_GATEWAY_URL": "https://pay.example.test", "PAYMENT_GATEWAY_SECRET": "canary" * 4}
+    gateway = {"PAYMENT_GATEWAY_URL": "https://pay.example.test", "PAYMENT_GATEWAY_SECRET": "canary" * 8}
     settings = Settings.from_env({"DATABASE_URL": POSTGRES, **gateway})
 
     assert "canary" not in repr(settings)

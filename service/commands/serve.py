@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from dataclasses import replace
 
@@ -34,8 +35,15 @@ def run(settings: Settings, *, host: str | None, port: int | None) -> int:
     if settings.demo:
         lay_out_demo(app)
     _say_what_to_try(settings)
+    _end_with_0()
     server(app, settings).run()
     return 0
+
+
+def _end_with_0() -> None:
+    """Once uvicorn has stopped in order it raises the signal that stopped it again, for whoever was there before it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
 
 
 def server(app: Litestar, settings: Settings) -> uvicorn.Server:
