@@ -11,13 +11,16 @@ from typing import Any, Final
 from uuid import uuid4
 
 from httpx import Response
+from sqlmodel import SQLModel
 
 from service.api.examples import EXAMPLES
 from service.api.issuer import DEMO_USERS
 from service.store import tables
+from service.store.engine import Transaction
 from service.store.writes import Plan
 from tests.openapi_document import COMMITTED
 from tests.over_http import HttpWorld
+from tests.permission_matrix import MATRIX, ROLES
 
 PNG: Final = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -60,6 +63,18 @@ def operations() -> Mapping[str, tuple[str, str, dict[str, Any]]]:
         for path, item in document["paths"].items()
         for method, operation in item.items()
     }
+
+
+# Somebody who may do it, for every operation that changes something.
+WRITES: Final = {
+    row.operation: next(
+        user
+        for user, who in reversed(DEMO_USERS.items())
+        if row.roles[ROLES.index(who.role.value)] == "●" and user not in ("buyer-2", "owner-2", "seat", "seat-2")
+    )
+    for row in MATRIX.values()
+    if operations()[row.operation][0] == "post"
+}
 
 
 def ask(world: HttpWorld, operation: str, user: str, objects: Objects, *, dry: bool = True, **headers: str) -> Response:
@@ -183,3 +198,25 @@ def change_seat(world: HttpWorld, seat: str, **columns: object) -> None:
     plan = Plan()
     plan.update(tables.Seat, seat, **columns)
     world.database.run(lambda tx: tx.apply([plan]))
+
+
+def begin(world: HttpWorld, beginning: str) -> Objects:
+    """A dispute that was just opened, one that was refused, or one at the platform with one of everything."""
+    if beginning == "laid out":
+        return lay_out(world, buyer="buyer", owner="owner", agent="agent", offender="seat")
+    objects = absent()
+    objects.dispute, objects.line = world.open_one(), world.place_order()
+    if beginning == "refused":
+        assert world.act("owner", objects.dispute, "seller-refuse", EXAMPLES["refuseRequest"]).status_code == 200
+    return objects
+
+
+def counts(world: HttpWorld) -> dict[str, int]:
+    """How many rows every table holds, and how far the disputes have come."""
+    rows = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {name}" for name in SQLModel.metadata.tables)
+    whole = f"{rows} UNION ALL SELECT 'revisions', coalesce(sum(version), 0) FROM dispute"
+
+    def work(tx: Transaction) -> dict[str, int]:
+        return {str(name): int(number) for name, number in tx.rows(whole, ())}
+
+    return world.database.read(work)
