@@ -3,7 +3,8 @@
 A story is a plain function of a `Transaction`; the edge hands it over and awaits the future. On SQLite the writer
 drains its queue and commits once per batch (group commit), answering after the commit; if the database refuses, the
 batch is rolled back and each story is run alone. On PostgreSQL every worker thread owns a connection and runs one story
-at a time. A lost race runs the story again, at most three times, then it is `busy`.
+at a time. A lost race runs the story again, at most three times, then it is `busy`; so is a database that is away or
+full, and the operator is told.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
 
 from service.store import tables as tables  # registers the tables with the metadata
+from service.store.faults import is_away, is_race, was_sent_back
 from service.store.statements import apply_on_postgres, apply_on_sqlite
 from service.store.triggers import create_triggers
 from service.store.writes import Busy, LostRace, Plan
@@ -80,7 +82,7 @@ class Transaction:
         try:
             (apply_on_postgres if self.dialect == "postgresql" else apply_on_sqlite)(self.driver, plans)
         except Exception as error:
-            if _is_race(error):
+            if is_race(error):
                 raise LostRace(str(error)) from error
             raise
         if self._session is not None:
@@ -91,26 +93,6 @@ class Transaction:
         if self._session is not None:
             self._session.close()
             self._session = None
-
-
-# A broken unique rule or CHECK means that somebody was faster: the story runs again and sees what they wrote.
-_RACES: Final = frozenset(
-    {
-        "SQLITE_CONSTRAINT_CHECK",
-        "SQLITE_CONSTRAINT_PRIMARYKEY",
-        "SQLITE_CONSTRAINT_TRIGGER",
-        "SQLITE_CONSTRAINT_UNIQUE",
-        "UniqueViolation",
-        "CheckViolation",
-        "SerializationFailure",
-        "DeadlockDetected",
-        "LockNotAvailable",
-    }
-)
-
-
-def _is_race(error: Exception) -> bool:
-    return getattr(error, "sqlite_errorname", type(error).__name__) in _RACES
 
 
 class Job:
@@ -179,11 +161,12 @@ class Database:
 def make_engine(url: str, *, pool_size: int = 1, read_only: bool = False) -> Engine:
     """An engine with the settings that were measured (stack.md, Database facts)."""
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=False)
+        return create_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=False, hide_parameters=True)
     engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
+        hide_parameters=True,  # an error in the log says the statement, not somebody's words
         connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": 512},
     )
 
@@ -376,15 +359,15 @@ def _run_alone(connection: Connection, dialect: str, job: Job) -> None:
                     transaction.rollback()
             _answer(job, result, None)
             return
-        except LostRace as race:
-            if not tries_left:
-                log.warning("gave_up", cause=str(race))
-                _answer(job, None, Busy())
-                return
         except Exception as error:
             _forget_if_broken(connection, error)
-            _answer(job, None, error)
-            return
+            if not (isinstance(error, LostRace) or was_sent_back(error)):
+                _answer(job, None, error)
+                return
+            if not tries_left:
+                log.warning("gave_up", cause=str(error))
+                _answer(job, None, Busy())
+                return
 
 
 def _run_unlocked(connection: Connection, job: Job) -> None:
@@ -403,10 +386,8 @@ def _run_unlocked(connection: Connection, job: Job) -> None:
                     _answer(job, None, Busy())
                     return
     except Exception as error:
+        _forget_if_broken(connection, error)
         _answer(job, None, error)
-        if driver.closed:
-            connection.invalidate()
-            return
     finally:
         if not driver.closed:
             driver.autocommit = False
@@ -421,6 +402,9 @@ def _forget_if_broken(connection: Connection, error: Exception) -> None:
 def _answer(job: Job, result: Any, error: BaseException | None) -> None:
     if job.future.cancelled():
         return
+    if error is not None and is_away(error):
+        log.error("database_failed", exc_info=error)
+        error = Busy()
     if error is not None:
         job.future.set_exception(error)
     else:
