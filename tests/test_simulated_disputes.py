@@ -7,6 +7,7 @@ import json
 import random
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,15 +18,17 @@ from service.domain.cleared_words import require_no_promise
 from service.domain.dispute import DISPUTE
 from service.domain.errors import Refusal
 from service.domain.transcript import leaf_hash
+from service.flows.context import Context
 from service.store import tables
 from service.store.engine import Transaction
 from service.store.payments import SimulatedGateway
 from service.store.words import words_of
 from tests.conftest import NewDatabase
+from tests.judge import put
 from tests.proofs import Model, Say, broken_chains, new_seed, rows, size
 from tests.simulated_acts import FITTING
 from tests.simulation import Town
-from tests.world import OTHER_OWNER, new_world
+from tests.world import AGENT, OTHER_OWNER, SEAT, World, new_world
 
 ORDERS = 3  # order lines of one town
 STEPS = 150  # of one town, before everybody falls silent
@@ -274,3 +277,83 @@ def require_nothing_promised(text: str) -> None:
         require_no_promise(text)
     except Refusal as refusal:
         raise AssertionError(f"said to a buyer: {text}") from refusal
+
+
+# --- the watcher itself ---------------------------------------------------------------------------------------------
+
+
+def arms_a_clock_of_a_closed_dispute(world: World, dispute_id: str) -> None:
+    put(world, tables.Dispute, dispute_id, state="closed", closed_at=world.now, outcome="BUYER_WITHDREW")
+
+
+def disarms_the_clock_that_would_end_it(world: World, dispute_id: str) -> None:
+    put(world, tables.Timer, f"{dispute_id}:seller_response", done_at=world.now)
+
+
+def counts_a_seat_wrong(world: World, dispute_id: str) -> None:
+    put(world, tables.Seat, str(SEAT.seat_id), open_inquiries=1)
+
+
+def appends_to_the_wrong_entry(world: World, dispute_id: str) -> None:
+    put(world, tables.Dispute, dispute_id, last_seq=7)
+
+
+def pays_more_than_there_is(world: World, dispute_id: str) -> None:
+    world.insert(
+        (
+            tables.RefundExecution,
+            {
+                "id": "execution-1",
+                "dispute_id": dispute_id,
+                "order_line_id": world.row(tables.Dispute, id=dispute_id).order_line_id,
+                "amount_fen": 90_000,
+                "currency": "CNY",
+                "state": "submitted",
+                "gateway_key": "key-1",
+                "created_at": world.now,
+            },
+        )
+    )
+
+
+def says_a_promise_to_the_buyer(world: World, dispute_id: str) -> None:
+    def story(ctx: Context) -> None:
+        ctx.follow(ctx.tx.session.get_one(tables.Dispute, dispute_id))
+        message = {"message": "message-1", "source": "free_text", "promises": []}
+        made = ctx.record("buyer.told", facts=message, private={"text": "商家今天会给您发货的。"})
+        ctx.plan.insert(
+            tables.Message, id="message-1", dispute_id=dispute_id, thread_id=dispute_id, conversation="relay",
+            seq=made.seq, sender_side="platform_agent", sender_id=AGENT.subject, delivery="delivered",
+            client_message_id="m-1", received_at=ctx.now,
+        )  # fmt: skip
+
+    world.tell(AGENT, story)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        arms_a_clock_of_a_closed_dispute,
+        disarms_the_clock_that_would_end_it,
+        counts_a_seat_wrong,
+        appends_to_the_wrong_entry,
+        pays_more_than_there_is,
+        says_a_promise_to_the_buyer,
+    ],
+)
+def test_the_watcher_sees_what_is_wrong(
+    harm: Callable[[World, str], None], new_sqlite: NewDatabase, tmp_path: Path
+) -> None:
+    """A proof that finds nothing must be able to find something."""
+    with new_world(new_sqlite(), tmp_path) as world:
+        town = Town(world, SimulatedGateway(), random.Random(1), orders=1, fitting=FITTING)
+        dispute_id = world.make_dispute("requested", line=town.lines[0])
+        town.disputes.append(dispute_id)
+        watcher = Watcher(town)
+        watcher.look(town.disputes)
+
+        harm(world, dispute_id)
+        town.gateway.submit("key-1", 90_000, "CNY", payment_no="p", fund="merchant")
+
+        with pytest.raises(AssertionError):
+            watcher.look(town.disputes)
