@@ -60,6 +60,11 @@ class Two:
     database: Database
     world: World
 
+    def rest(self) -> None:
+        """Stop both, so that what is looked at stands still."""
+        for server in self.servers:
+            server.stop()
+
     def tokens(self, user: str) -> str:
         """One key file signs for both."""
         return self.servers[0].token(user)
@@ -104,6 +109,7 @@ def test_every_inquiry_ends_exactly_once_when_replies_race_their_deadlines(two: 
     said = asyncio.run(race())
     wait_until(lambda: not rows(two.database, tables.Inquiry, col(tables.Inquiry.state) == "awaiting_merchant"))
 
+    two.rest()
     inquiries = {i.id: i for i in rows(two.database, tables.Inquiry)}
     messages = {m.thread_id: m for m in rows(two.database, tables.Message, tables.Message.sender_side == "merchant")}
     in_time = {number for number in said if messages[inquiry_id(number)].received_at < due[inquiry_id(number)]}
@@ -313,6 +319,7 @@ def test_of_ruling_agreement_withdrawal_and_transfer_at_one_revision_exactly_one
         assert (won["revision"], won["state"]) == (now.version, now.state), seed
         assert {answer.json()["code"] for answer in answers if answer.status_code == 412} == {"stale_revision"}
         wins[winner[1]] += 1
+    two.rest()
     assert broken_chains(two.database) == []
     figure(f"seed {seed}: {races} races of {len(acts)}, won by {dict(wins)}")
 
