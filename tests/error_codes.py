@@ -19,12 +19,14 @@ from service.domain.inquiry import INQUIRY
 from service.domain.promise import PROMISE
 from service.domain.refund import REFUND
 from service.domain.return_shipment import RETURN_SHIPMENT
+from service.domain.rule_version import RULE_VERSION
 from service.domain.ticket import TICKET
 
 ROOT: Final = Path(__file__).parent.parent
 OPENS, CLOSES = "<!-- codes -->", "<!-- /codes -->"
 LIFECYCLES: Final = (
-    APPROVAL, DISPUTE, EVIDENCE_REQUEST, INQUIRY, PROMISE, REFUND, RETURN_SHIPMENT, TICKET,
+    APPROVAL, DISPUTE, EVIDENCE_REQUEST, INQUIRY, PROMISE, REFUND, RETURN_SHIPMENT, RULE_VERSION,
+    TICKET,
 )  # fmt: skip
 MAKES_A_REFUSAL: Final = {"guard": "GuardFailed", "_refuse": "GuardFailed", "token_invalid": "token_invalid"}
 # Where a code is no literal: who hands on what somebody else has named.

@@ -16,6 +16,7 @@ from service.domain.policy import DEFAULT
 from service.domain.promise import PROMISE, PromiseFacts
 from service.domain.refund import REFUND, RefundFacts
 from service.domain.return_shipment import RETURN_SHIPMENT, ShipmentFacts
+from service.domain.rule_version import RULE_VERSION, VersionFacts
 from service.domain.ticket import TICKET, TicketFacts
 
 NOON = datetime(2026, 11, 23, 4, tzinfo=UTC)  # 12:00 in Shanghai, a Monday
@@ -29,6 +30,7 @@ TABLES: tuple[Lifecycle[Any], ...] = (
     RETURN_SHIPMENT,
     REFUND,
     APPROVAL,
+    RULE_VERSION,
 )
 
 IN_TIME = {"received_at": NOON, "now": NOON, "due_at": NOON + MICROSECOND}
@@ -123,6 +125,10 @@ _PROMISE = PromiseFacts(
 )
 _APPROVAL = ApprovalFacts(**IN_TIME, proposer="agent-1", decider="boss-1", payload_sha256="aa", sha256_named="aa")
 
+_VERSION = VersionFacts(
+    author="editor-1", actor="boss-1", sha256="aa", sha256_named="aa", book_version=2, newest_version=1
+)
+
 
 def fitting(table: Lifecycle[Any], arrow: Arrow[Any]) -> Any:
     """Facts under which `arrow` is the one taken."""
@@ -140,6 +146,9 @@ def fitting(table: Lifecycle[Any], arrow: Arrow[Any]) -> Any:
         return ShipmentFacts(current_at=NOON, scan_at=NOON)
     if table is REFUND:
         return RefundFacts(now=NOON, attempts=DEFAULT.refund_attempts_max if arrow.number == "F5" else 1)
+    if table is RULE_VERSION:
+        actor = "editor-1" if arrow.number == "B5" else "boss-1"
+        return replace(_VERSION, actor=actor, examples_hold=arrow.number == "B1")
     decider = "agent-1" if arrow.number == "A3" else "boss-1"
     return replace(_APPROVAL, decider=decider, **(OVERDUE if arrow.number == "A4" else {}))
 

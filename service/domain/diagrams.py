@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from service.domain import approval, dispute, evidence, inquiry, promise, refund, return_shipment, ticket
+from service.domain import (
+    approval,
+    dispute,
+    evidence,
+    inquiry,
+    promise,
+    refund,
+    return_shipment,
+    rule_version,
+    ticket,
+)
 from service.domain.lifecycle import Arrow, Guard, Lifecycle
 from service.domain.timers import FIRES
 
@@ -22,6 +32,7 @@ DRAWN: tuple[tuple[Lifecycle[Any], Mapping[str, tuple[str, str]], str], ...] = (
     (return_shipment.RETURN_SHIPMENT, return_shipment.STATE_LABELS, "What the carrier says of the parcel."),
     (refund.REFUND, refund.STATE_LABELS, "One attempt to pay one obligation out of one fund."),
     (approval.APPROVAL, approval.STATE_LABELS, "What needs a second person."),
+    (rule_version.RULE_VERSION, rule_version.STATE_LABELS, "A rule book on its way into force."),
 )
 
 

@@ -11,7 +11,11 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-APPEND_ONLY: Final = {"transcript_entry": ("dispute_id", "seq"), "disclosure": ("dispute_id", "seq", "position")}
+APPEND_ONLY: Final = {
+    "transcript_entry": ("dispute_id", "seq"),
+    "disclosure": ("dispute_id", "seq", "position"),
+    "rule_act": ("number",),
+}
 # A disclosure may be deleted only by the redaction path, which the Evidence issue adds; until then by nobody.
 
 
