@@ -11,8 +11,20 @@ from litestar.params import FromPath, JSONBody
 
 from service.api.outcomes import OutcomeBody, outcome_responses, shape_outcome
 from service.api.perform import Shaped, answer_id, look, perform
-from service.api.shapes import TEXT, ClientClock, Id, Instant, MarketplaceId, Note, instant_text
+from service.api.shapes import (
+    TEXT,
+    ClientClock,
+    Id,
+    Instant,
+    InstantIn,
+    MarketplaceId,
+    Money,
+    Note,
+    instant_text,
+    sane_instant,
+)
 from service.api.terms import allow, idempotency_key
+from service.domain.attached_promise import Attached
 from service.domain.staff import Role
 from service.flows.ask_merchant import Asked, close_inquiry, hand_over, open_inquiry, send_agent_message
 from service.flows.context import Context
@@ -36,6 +48,19 @@ class Question(msgspec.Struct, forbid_unknown_fields=True):
     order_card: MarketplaceId | None = None
 
 
+class StatedPromise(msgspec.Struct, forbid_unknown_fields=True):
+    """A promise in fields: sending the message confirms exactly the canonical text that they make.
+
+    `canonical_sha256`: of the text that the seat was shown, which a dry run of the same call gives; another text is
+    refused.
+    """
+
+    action: Literal["ship", "refund", "partial_refund", "exchange", "resend", "compensate", "pickup", "reply_later"]
+    due_at: InstantIn
+    amount: Money | None = None
+    canonical_sha256: Sha256 | None = None
+
+
 class Answer(msgspec.Struct, forbid_unknown_fields=True):
     """What the merchant sends. A picture names the sha256 of an uploaded file, an order card an order."""
 
@@ -44,6 +69,7 @@ class Answer(msgspec.Struct, forbid_unknown_fields=True):
     text: Text = ""
     attachment: MarketplaceId | None = None
     confirm_token: Id | None = None
+    promises: Annotated[list[StatedPromise], msgspec.Meta(max_length=20)] = []
     sent_at: ClientClock | None = None
 
 
@@ -153,7 +179,8 @@ async def answer(
 ) -> Response[OutcomeBody]:
     """THE path of a merchant message; see docs/reply-path.md."""
     token = None if data.confirm_token is None else str(data.confirm_token)
-    said = Said(data.client_message_id, data.kind, data.text, data.attachment, token)
+    promises = tuple(_attached(each) for each in data.promises)
+    said = Said(data.client_message_id, data.kind, data.text, data.attachment, token, promises)
     key_id = answer_id(request.user.subject, idempotency_key(request))
     return await perform(
         request,
@@ -222,6 +249,16 @@ async def transfer(
         return str(inquiry_id)
 
     return await perform(request, story, _shape_same)
+
+
+def _attached(stated: StatedPromise) -> Attached:
+    return Attached(
+        action=stated.action,
+        due_at=sane_instant(stated.due_at),
+        amount_fen=None if stated.amount is None else stated.amount.amount,
+        currency=None if stated.amount is None else stated.amount.currency,
+        canonical_sha256=stated.canonical_sha256,
+    )
 
 
 def _shape_new(ctx: Context, inquiry_id: str) -> Shaped:

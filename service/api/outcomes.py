@@ -65,6 +65,17 @@ class PromiseBody(msgspec.Struct):
     canonical_sha256: str
 
 
+class ContradictionBody(msgspec.Struct):
+    """An attached promise that the words go against: no attached promise was confirmed, the message stands.
+
+    `differs`: wording, action, due_at or amount; `promise_id` is the promise as the words were read.
+    """
+
+    action: str
+    differs: str
+    promise_id: Id
+
+
 class OutcomeBody(msgspec.Struct):
     """What became of a merchant's text."""
 
@@ -83,6 +94,7 @@ class OutcomeBody(msgspec.Struct):
     notice_id: Id | None
     due_at: Instant | None
     promises: list[PromiseBody]
+    contradictions: list[ContradictionBody]
 
 
 def shape_outcome(outcome: Outcome) -> Shaped:
@@ -131,6 +143,7 @@ def shape_outcome(outcome: Outcome) -> Shaped:
                 )
                 for p in outcome.promises
             ],
+            contradictions=[ContradictionBody(c.action, c.differs, Id(c.promise_id)) for c in outcome.contradictions],
         ),
     )
 

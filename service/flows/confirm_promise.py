@@ -8,29 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
+from service.domain.attached_promise import WITH_A_SUM
 from service.domain.canonical import Canonical, canonical
 from service.domain.cleared_words import RELAYED_ACTIONS
 from service.domain.errors import Absent, GuardFailed
 from service.domain.moderation import Channel
 from service.domain.promise import PROMISE, PromiseFacts
 from service.domain.staff import Role
-from service.domain.transcript import Entry, rfc3339
+from service.domain.transcript import rfc3339
+from service.flows.committing import (
+    Meant,
+    committed_fen,
+    keep_confirmed,
+    mandate_of,
+    record_confirmation,
+    require_keepable,
+    require_near,
+)
 from service.flows.context import Context
 from service.flows.hearing import Heard, Outcome, hear_note, keep_back, let_out, require_length, rules_facts
 from service.flows.issuing import call_somebody, count_standing
-from service.flows.owing import refundable_fen
 from service.flows.permits import (
-    commit_limit_fen,
     require_agents_case,
     require_may_commit,
     require_shops_case,
     require_transcript_room,
 )
-from service.flows.promising import keep_promise, promise_past, supersede, untold_promises
+from service.flows.promising import keep_promise, supersede, untold_promises
 from service.flows.read_case import TOLD, require_seat, require_seen
 from service.store import tables, timers
 from service.store.disputes import CaseFile, load_case
@@ -38,9 +46,6 @@ from service.store.timers import DueTimer
 
 NOTE: Final = "promise_note"  # the merchant's text field, with a correction or a proof
 CONFIRMATIONS_MAX: Final = 20  # choice: more than the promises of two messages
-AHEAD_MAX: Final = timedelta(days=365)  # choice
-MONEY: Final = frozenset({"refund", "partial_refund"})  # what the order line's cap bounds
-WITH_A_SUM: Final = MONEY | {"compensate"}  # the acts whose canonical text and relay say an amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +126,16 @@ def confirm(ctx: Context, dispute_id: str, acts: Sequence[Confirmation]) -> None
     seat = require_may_commit(ctx)
     require_transcript_room(case, ctx.policy_of(case.dispute))
     if not 1 <= len(acts) <= CONFIRMATIONS_MAX or len({act.promise_id for act in acts}) != len(acts):
-        raise GuardFailed("confirmations", zh="确认条数有误", en="1 to 20 different promises", most=CONFIRMATIONS_MAX)
+        raise GuardFailed(
+            "confirmations", zh="条数过多或有重复", en="Too many, or one of them twice", most=CONFIRMATIONS_MAX
+        )
     ctx.follow(case.dispute)
     for act in acts:
         _confirm_one(ctx, case, seat, act)
 
 
 def _confirm_one(ctx: Context, case: CaseFile, seat: tables.Seat, act: Confirmation) -> None:
-    promise = _promise(case, act.promise_id)
+    promise, mandate = _promise(case, act.promise_id), mandate_of(case, seat)
     facts = PromiseFacts(
         policy=ctx.policy_of(case.dispute),
         now=ctx.now,
@@ -137,11 +144,11 @@ def _confirm_one(ctx: Context, case: CaseFile, seat: tables.Seat, act: Confirmat
         canonical_hash=_canonical_of(promise).sha256_hex,
         hash_named=act.canonical_sha256,
         may_commit=True,  # `require_may_commit` has looked
-        commit_limit_fen=commit_limit_fen(seat),
-        amount_fen=_committed_fen(case, promise.action, promise.amount_fen, promise.amount_max_fen),
+        commit_limit_fen=mandate.limit_fen,
+        amount_fen=committed_fen(mandate, promise.action, promise.amount_fen, promise.amount_max_fen),
     )
     PROMISE.advance(promise.state, "merchant_confirm", facts, side="merchant")
-    made = _record_confirmation(ctx, promise.id, act.canonical_sha256)
+    made = record_confirmation(ctx, promise.id, act.canonical_sha256)
     ctx.plan.update(
         tables.Promise,
         promise.id,
@@ -152,11 +159,6 @@ def _confirm_one(ctx: Context, case: CaseFile, seat: tables.Seat, act: Confirmat
     )
     timers.disarm(ctx.plan, promise.id, ("promise_lapse",), at=ctx.now)
     ctx.announce("promise.confirmed", promise_id=promise.id)
-
-
-def _record_confirmation(ctx: Context, promise_id: str, canonical_sha256: str) -> Entry:
-    """The entry of the act; a relay carries its hash."""
-    return ctx.record("promise.confirmed", facts={"promise": promise_id, "canonical": canonical_sha256})
 
 
 def correct(ctx: Context, dispute_id: str, promise_id: str, correction: Correction) -> Outcome | str:
@@ -177,22 +179,21 @@ def correct(ctx: Context, dispute_id: str, promise_id: str, correction: Correcti
     policy = ctx.policy_of(case.dispute)
     require_transcript_room(case, policy)
     require_length(correction.note, least=0, most=policy.note_chars_max, field_name="note")
-    promise = _promise(case, promise_id)
-    if correction.due_at is not None and correction.due_at > ctx.now + AHEAD_MAX:
-        raise GuardFailed("promise_too_far", zh="承诺时间过远", en="A promise is kept within a year")
+    promise, mandate = _promise(case, promise_id), mandate_of(case, seat)
+    require_near(ctx, correction.due_at)
     meant = _corrected(promise, correction)
     facts = PromiseFacts(
         policy=policy,
         now=ctx.now,
         due_at=meant.due_at,
         may_commit=True,  # `require_may_commit` has looked
-        commit_limit_fen=commit_limit_fen(seat),
-        amount_fen=_committed_fen(case, promise.action, meant.amount_fen, meant.amount_max_fen),
+        commit_limit_fen=mandate.limit_fen,
+        amount_fen=committed_fen(mandate, meant.action, meant.amount_fen, meant.amount_max_fen),
         only_time_or_amount=_is_correction(promise, correction, meant),
     )
     PROMISE.advance(promise.state, "merchant_correct", facts, side="merchant")
     _require_shown(promise, correction)
-    _require_keepable(ctx, case, promise, meant, correction.currency)
+    require_keepable(ctx, mandate, meant, correction.currency)
     heard = None
     if correction.note:
         heard = hear_note(
@@ -200,30 +201,20 @@ def correct(ctx: Context, dispute_id: str, promise_id: str, correction: Correcti
         )
         if not heard.is_sent:
             return keep_back(ctx, case, heard, field_name=NOTE, facts={"promise": promise_id})
-    return _replace(ctx, case, seat, promise, meant, heard)
+    return _replace(ctx, case, promise, meant, heard)
 
 
-@dataclass(frozen=True, slots=True)
-class _Meant:
-    """A promise as corrected."""
-
-    amount_fen: int | None
-    amount_max_fen: int | None
-    due_at: datetime | None
-    text: Canonical
-
-
-def _corrected(promise: tables.Promise, correction: Correction) -> _Meant:
+def _corrected(promise: tables.Promise, correction: Correction) -> Meant:
     amount, most = promise.amount_fen, promise.amount_max_fen
     if correction.amount_fen is not None:
         amount, most = correction.amount_fen, None  # a sum of its own, no range
     due_at = correction.due_at or promise.due_at
     if due_at is not None:
         due_at = due_at.replace(microsecond=0)  # the canonical text is to the second
-    return _Meant(amount, most, due_at, canonical(promise.action, amount, most, due_at))
+    return Meant(promise.action, amount, most, due_at, canonical(promise.action, amount, most, due_at))
 
 
-def _is_correction(promise: tables.Promise, correction: Correction, meant: _Meant) -> bool:
+def _is_correction(promise: tables.Promise, correction: Correction, meant: Meant) -> bool:
     """Another time or amount of the same promise: no other act, no sum where the act has none, and not nothing."""
     fits = promise.action in RELAYED_ACTIONS and (correction.amount_fen is None or promise.action in WITH_A_SUM)
     return fits and meant.text.sha256_hex != promise.canonical_sha256
@@ -234,33 +225,11 @@ def _require_shown(promise: tables.Promise, correction: Correction) -> None:
         raise GuardFailed("hash_mismatch", zh="更正的不是当前承诺", en="Not the text that was shown")
 
 
-def _require_keepable(
-    ctx: Context, case: CaseFile, promise: tables.Promise, meant: _Meant, currency: str | None
-) -> None:
-    """What a confirmed promise must be: dated ahead, and no more money than the line can give back."""
-    if currency not in (None, case.dispute.currency):
-        raise GuardFailed(
-            "currency_mismatch", zh="币种与订单不一致", en="Not the order's currency", currency=case.dispute.currency
-        )
-    if meant.due_at is None:
-        raise GuardFailed("promise_incomplete", zh="承诺缺少时间", en="A promise needs a date")
-    if not ctx.now < meant.due_at:
-        raise promise_past(meant.due_at)
-    if meant.amount_fen is not None and meant.amount_fen <= 0:
-        raise GuardFailed("amount_not_positive", zh="金额须大于零", en="More than nothing")
-    left = refundable_fen(case)
-    if promise.action in MONEY and meant.amount_fen is not None and meant.amount_fen > left:
-        raise GuardFailed(
-            "amount_over_refundable", zh="金额超出可退金额", en="Over what can be refunded", refundable_fen=left
-        )
-
-
 def _replace(
     ctx: Context,
     case: CaseFile,
-    seat: tables.Seat,
     promise: tables.Promise,
-    meant: _Meant,
+    meant: Meant,
     heard: Heard | None,
 ) -> str:
     ctx.follow(case.dispute)
@@ -279,29 +248,8 @@ def _replace(
     ctx.announce("promise.superseded", promise_id=promise.id, by=promise_id)
     others = [each for each in untold_promises(case) if each[0] != promise.id]
     supersede(ctx, others, actions=(promise.action,))
-    made = _record_confirmation(ctx, promise_id, meant.text.sha256_hex)
-    ctx.plan.insert(
-        tables.Promise,
-        id=promise_id,
-        dispute_id=case.dispute.id,
-        message_id=promise.message_id,
-        state="confirmed",
-        wording="unconditional",
-        action=promise.action,
-        amount_fen=meant.amount_fen,
-        amount_max_fen=meant.amount_max_fen,
-        due_at=meant.due_at,
-        span_start=promise.span_start,
-        span_end=promise.span_end,
-        canonical_zh=meant.text.zh,
-        canonical_en=meant.text.en,
-        canonical_sha256=meant.text.sha256_hex,
-        confirmed_canonical=meant.text.sha256_hex,
-        confirmation_hash=made.hash,
-        confirmed_by=seat.id,
-        created_at=ctx.now,
-    )
-    ctx.announce("promise.confirmed", promise_id=promise_id)
+    span = (promise.span_start, promise.span_end)
+    keep_confirmed(ctx, promise_id, meant, dispute_id=case.dispute.id, message_id=promise.message_id, span=span)
     if heard is not None:
         let_out(ctx, case, heard, field_name=NOTE)
     return promise_id
@@ -429,10 +377,3 @@ def _due(ctx: Context, timer: DueTimer) -> tuple[CaseFile, tables.Promise]:
 def _canonical_of(promise: tables.Promise) -> Canonical:
     """The canonical text made anew from the fields: what is confirmed is what they say, not a stored hash alone."""
     return canonical(promise.action, promise.amount_fen, promise.amount_max_fen, promise.due_at)
-
-
-def _committed_fen(case: CaseFile, action: str, amount_fen: int | None, amount_max_fen: int | None) -> int:
-    """How much money a promise may cost the shop: the upper end of a range; a refund of no named sum is the claim."""
-    if amount_fen is None:
-        return case.dispute.claimed_fen if action in MONEY else 0
-    return max(amount_fen, amount_max_fen or 0)

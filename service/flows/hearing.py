@@ -54,6 +54,14 @@ class PromiseFound:
     canonical_sha256: str
 
 
+class Contradiction(NamedTuple):
+    """Why a promise attached to a message was not confirmed: the words, read as this promise, say otherwise."""
+
+    action: str  # of the attached promise
+    differs: str  # wording, action, due_at or amount
+    promise_id: str  # as the words were read; unconfirmed
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the sender of a merchant text is told; one shape over HTTP and WebSocket (api.md section 2)."""
@@ -75,6 +83,7 @@ class Outcome:
     notice_id: str | None = None
     due_at: datetime | None = None
     promises: tuple[PromiseFound, ...] = field(default=())
+    contradictions: tuple[Contradiction, ...] = field(default=())
 
     @property
     def is_sent(self) -> bool:
@@ -383,6 +392,7 @@ def outcome_of(
     due_at: datetime | None = None,
     answers: bool = True,
     promises: Sequence[PromiseFound] = (),
+    contradictions: Sequence[Contradiction] = (),
 ) -> Outcome:
     """The answer to the sender."""
     verdict, kept = heard.reply.verdict, receipt(made)
@@ -405,6 +415,7 @@ def outcome_of(
         notice_id=notice_id,
         due_at=due_at,
         promises=tuple(promises),
+        contradictions=tuple(contradictions),
     )
 
 
@@ -431,6 +442,7 @@ def text_sha256(text: str) -> str:
 
 
 __all__ = [
+    "Contradiction",
     "Heard",
     "Outcome",
     "PromiseFound",

@@ -32,12 +32,21 @@ def require_intervening(case: CaseFile) -> None:
     Raises:
         Conflict: `dispute_not_intervening` with the present state.
     """
-    if case.dispute.state != "intervening":
+    require_at_work(case.dispute.state)
+
+
+def require_at_work(state: str) -> None:
+    """`require_intervening` of a dispute's state alone.
+
+    Raises:
+        Conflict: `dispute_not_intervening` with the present state.
+    """
+    if state != "intervening":
         raise Conflict(
             "dispute_not_intervening",
             zh="该纠纷不在处理中",
             en="The dispute is not being worked on",
-            state=case.dispute.state,
+            state=state,
         )
 
 
@@ -93,11 +102,6 @@ def require_transcript_room(case: CaseFile, policy: Policy) -> None:
         raise GuardFailed("case_entries_max", zh="该纠纷记录已达上限", en="This dispute's transcript is full")
 
 
-def commit_limit_fen(seat: tables.Seat) -> int | None:
-    """How much a seat may commit the shop to in one promise; None has no limit (the owner)."""
-    return None if seat.is_owner else seat.commit_limit_fen
-
-
 def require_may_commit(ctx: Context) -> tables.Seat:
     """The acting seat, if it may commit the shop: the owner, or a seat with that permission.
 
@@ -106,6 +110,15 @@ def require_may_commit(ctx: Context) -> tables.Seat:
         Forbidden: `seat_inactive`, `commit_not_permitted`.
     """
     seat = require_seat(ctx)
-    if not (seat.is_owner or seat.may_commit):
-        raise Forbidden("commit_not_permitted", zh="该客服无承诺权限", en="The seat may not commit the shop")
+    require_commits(is_owner=seat.is_owner, may_commit=seat.may_commit)
     return seat
+
+
+def require_commits(*, is_owner: bool, may_commit: bool) -> None:
+    """Refuse a seat that may not commit the shop.
+
+    Raises:
+        Forbidden: `commit_not_permitted`.
+    """
+    if not (is_owner or may_commit):
+        raise Forbidden("commit_not_permitted", zh="该客服无承诺权限", en="The seat may not commit the shop")

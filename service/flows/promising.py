@@ -6,7 +6,7 @@ A promise found in delivered words is stored unconfirmed; only the merchant's ow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -59,10 +59,30 @@ def promises_found(
     Args:
         untold: (id, action, state) of the dispute's promises that the buyer has not been told of.
     """
-    extracted = extract(spoken.text, spoken.question, spoken.said_at, spoken.order)[: policy.promises_per_message_max]
-    if not extracted:
-        return ()
-    found = tuple(_kept_unconfirmed(ctx, spoken, each, policy) for each in extracted)
+    extracted = read_promises(spoken, policy)
+    return keep_found(ctx, spoken, extracted, untold=untold, policy=policy) if extracted else ()
+
+
+def read_promises(spoken: Spoken, policy: Policy) -> list[Extracted]:
+    """What the words promise, refuse or leave open; as many as the policy allows a message."""
+    return extract(spoken.text, spoken.question, spoken.said_at, spoken.order)[: policy.promises_per_message_max]
+
+
+def keep_found(
+    ctx: Context,
+    spoken: Spoken,
+    extracted: Iterable[Extracted],
+    *,
+    untold: Iterable[tuple[str, str, str]],
+    policy: Policy,
+    replaced: Collection[Extracted] = (),
+) -> tuple[PromiseFound, ...]:
+    """Keep at least one promise found in the words, unconfirmed.
+
+    Args:
+        replaced: of these, what the same message states otherwise: kept, but superseded at once (`committing.py`).
+    """
+    found = tuple(_kept_unconfirmed(ctx, spoken, each, policy, ended=each in replaced) for each in extracted)
     supersede(ctx, untold, actions={p.action for p in found if p.wording == "unconditional"})
     ctx.record(
         "promise.extracted",
@@ -89,14 +109,14 @@ def _contradicted(each: Extracted, order: OrderFacts) -> str | None:
     return "refundable_fen" if over and each.action in ("refund", "partial_refund") else None
 
 
-def _kept_unconfirmed(ctx: Context, spoken: Spoken, each: Extracted, policy: Policy) -> PromiseFound:
-    promise_id = ctx.new_id()
+def _kept_unconfirmed(ctx: Context, spoken: Spoken, each: Extracted, policy: Policy, *, ended: bool) -> PromiseFound:
+    promise_id, state = ctx.new_id(), "superseded" if ended else "extracted"
     ctx.plan.insert(
         tables.Promise,
         id=promise_id,
         dispute_id=spoken.dispute_id,
         message_id=spoken.message_id,
-        state="extracted",
+        state=state,
         wording=each.wording,
         action=each.action,
         amount_fen=each.amount_fen,
@@ -109,12 +129,14 @@ def _kept_unconfirmed(ctx: Context, spoken: Spoken, each: Extracted, policy: Pol
         canonical_sha256=each.canonical.sha256_hex,
         contradicts=_contradicted(each, spoken.order),
         created_at=ctx.now,
+        **({"ended_at": ctx.now} if ended else {}),
     )
-    wanted = promise_timers("extracted", lapses_at=lapses_at(ctx.now, policy), due_at=each.due_at)
-    arm_all(ctx, promise_id, wanted, policy)
+    if not ended:
+        wanted = promise_timers(state, lapses_at=lapses_at(ctx.now, policy), due_at=each.due_at)
+        arm_all(ctx, promise_id, wanted, policy)
     return PromiseFound(
         promise_id,
-        "extracted",
+        state,
         each.wording,
         each.action,
         each.amount_fen,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from service.domain.attached_promise import Attached
 from service.domain.errors import Absent, Conflict, Forbidden, GuardFailed, Refusal, WindowClosed
 from service.domain.inquiry import INQUIRY, InquiryFacts, grace, in_time, reply_trigger
 from service.domain.moderation import Channel
@@ -16,9 +17,11 @@ from service.domain.policy import Policy
 from service.domain.promise_text import OrderFacts
 from service.domain.timers import window_timers
 from service.domain.transcript import Entry, instant, rfc3339
+from service.flows.committing import confirm_with_words
 from service.flows.context import AnsweredBefore, Context, StoredAnswer
 from service.flows.hearing import (
     OFFENCE_WINDOW,
+    Contradiction,
     Heard,
     Outcome,
     PromiseFound,
@@ -38,13 +41,17 @@ from service.store.writes import Head
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the merchant sent. `text` is empty for a picture or an order card alone."""
+    """What the merchant sent. `text` is empty for a picture or an order card alone.
+
+    `promises`: stated in fields beside the words; sending the message is the act that confirms them.
+    """
 
     client_message_id: str
     kind: str = "text"
     text: str = ""
     attachment: str | None = None
     confirm_token: str | None = None
+    promises: tuple[Attached, ...] = ()
 
 
 def receive_reply(ctx: Context, inquiry_id: str, said: Said, *, key_id: str) -> Outcome | Refusal:
@@ -55,8 +62,9 @@ def receive_reply(ctx: Context, inquiry_id: str, said: Said, *, key_id: str) -> 
 
     Raises:
         Absent: no such inquiry, or another shop's.
-        Forbidden: the seat may not answer the platform.
+        Forbidden: the seat may not answer the platform, or not commit the shop to the promises that it states.
         Conflict: `duplicate_message`, `confirm_token_invalid`, `arrow_missing`.
+        GuardFailed: `text_length`, `case_entries_max`; of promises stated in fields: `committing.confirm_with_words`.
     """
     seen = _read(ctx, inquiry_id, said, key_id)
     _require_may_reply(ctx, seen)
@@ -188,7 +196,7 @@ def _take_in(ctx: Context, seen: SeenForReply, said: Said, heard: Heard, policy:
         policy=policy,
         window_due_at=due_at,
     )
-    promises = _promises(ctx, seen, said, message_id, policy) if heard.is_sent else ()
+    promises, contradictions = _promises(ctx, seen, said, message_id, policy) if heard.is_sent else ((), ())
     _announce(ctx, seen, heard, message_id, answers)
     return outcome_of(
         ctx,
@@ -202,6 +210,7 @@ def _take_in(ctx: Context, seen: SeenForReply, said: Said, heard: Heard, policy:
         due_at=due_at,
         answers=answers,
         promises=promises,
+        contradictions=contradictions,
     )
 
 
@@ -327,6 +336,7 @@ def _record(ctx: Context, kind: str, seen: SeenForReply, said: Said, heard: Hear
             "attachment": said.attachment,
             "client_message_id": said.client_message_id,
             "findings": findings or None,
+            "promises": [each.text.zh for each in said.promises] or None,
         },
     )
 
@@ -363,8 +373,8 @@ def _insert_message(
 
 def _promises(
     ctx: Context, seen: SeenForReply, said: Said, message_id: str, policy: Policy
-) -> tuple[PromiseFound, ...]:
-    """Read the promises out of delivered words; each is kept unconfirmed, and supersedes an unrelayed one."""
+) -> tuple[tuple[PromiseFound, ...], tuple[Contradiction, ...]]:
+    """Read the promises out of delivered words, unconfirmed; those stated beside the words are confirmed with them."""
     order = OrderFacts(
         quantity=seen.quantity,
         paid_fen=seen.paid_fen,
@@ -384,7 +394,9 @@ def _promises(
         refs={"inquiry_id": seen.inquiry_id},
     )
     untold = [(promise_id, action, state) for promise_id, action, state in listed(seen.open_promises)]
-    return promises_found(ctx, spoken, untold=untold, policy=policy)
+    if said.promises:
+        return confirm_with_words(ctx, spoken, said.promises, untold=untold, policy=policy)
+    return promises_found(ctx, spoken, untold=untold, policy=policy), ()
 
 
 def _announce(ctx: Context, seen: SeenForReply, heard: Heard, message_id: str, answers: bool) -> None:
