@@ -184,10 +184,14 @@ def _sample(database: Database, house: Any, number: int) -> list[str]:
     said = _one_reply(database, house, number)
     address = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(address) as connection:
-        cursor = psycopg.ClientCursor(connection)
-        texts = [cursor.mogrify(statement, values) for statement, values in said]
+        texts = [with_values(connection, statement, values) for statement, values in said]
     mine = {one[0]: f"m{k}" for k, one in enumerate(re.finditer(r"'[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}'", texts[1]))}
     return [_numbered(text, number, mine) for text in texts]
+
+
+def with_values(connection: psycopg.Connection[Any], statement: str, values: Any) -> str:
+    """A statement with numbered marks as text, its values in place."""
+    return psycopg.ClientCursor(connection).mogrify(re.sub(r"\$\d+", "%s", statement), values)
 
 
 def _numbered(text: str, number: int, mine: dict[str, str]) -> str:

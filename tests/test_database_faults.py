@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from service.store import tables
 from service.store.disputes import load_case
-from service.store.engine import Transaction
+from service.store.engine import TRIES_MAX, Transaction
 from tests.conftest import NewDatabase, statements
 from tests.over_http import HttpWorld, new_http_world
 from tests.proofs import broken_chains
@@ -128,4 +128,4 @@ def test_two_stories_that_wait_for_each_other_both_end(new_postgres: NewDatabase
             thread.join(max(0.0, ends - time.monotonic()))
 
         assert not any(thread.is_alive() for thread in threads)
-        assert len(tries) == 3
+        assert 3 <= len(tries) <= 2 * TRIES_MAX  # who is sent back may meet the other again

@@ -10,13 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy import event
 from sqlmodel import SQLModel
 
 from bench.marketplace import AGENT as BENCH_AGENT
 from bench.marketplace import MERCHANT, dispute_id, fill, inquiry_id, open_shop
+from bench.replies import with_values
 from service.app import decisions
 from service.domain.staff import Actor, Role
 from service.domain.transcript import micros
@@ -208,7 +208,7 @@ def _explained(driver: Any, dialect: str, statement: str, values: Any) -> list[s
         rows = driver.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
         steps = [row[3] for row in rows if row[3].startswith("SCAN ") or not re.search(" USING (?!AUTO)", row[3])]
         return [step for step in steps if _table_of(step, statement) in GROWING and not _stops(step, statement)]
-    text = psycopg.ClientCursor(driver).mogrify(statement, values) if values else statement
+    text = with_values(driver.connection, statement, values) if values else statement
     (plan,) = driver.execute(f"EXPLAIN (FORMAT JSON) {text}").fetchone()
     return [f"Seq Scan on {name}" for name in _scanned(plan[0]["Plan"]) if name in GROWING]
 

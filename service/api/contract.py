@@ -173,7 +173,7 @@ class _Frame:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        given = Headers.from_scope(scope).get("X-Request-Id", "")
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
         scope["state"]["request_id"] = name = given if _REQUEST_ID.match(given) else self._new_id()
         clear_contextvars()
         bind_contextvars(request_id=name)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from litestar import Request, Response
+from litestar.types import Receive, Scope, Send
 
 from service.api import contract
 from service.api.auth import actor
@@ -42,6 +44,47 @@ class Shaped(NamedTuple):
 
 
 Shape = Callable[[Context, T], Shaped]
+
+
+class Awaited:
+    """The answer of a story on its way from a thread of the database to the event loop."""
+
+    __slots__ = ("_loop", "future")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self._loop.create_future()
+
+    def cancelled(self) -> bool:
+        """Whether the caller has gone."""
+        return self.future.cancelled()
+
+    def set_result(self, result: Any) -> None:
+        """Wake the caller with what the story returned."""
+        self._tell(self.future.set_result, result)
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """Wake the caller with what it raised."""
+        self._tell(self.future.set_exception, exception)
+
+    def _tell(self, say: Callable[[Any], None], said: Any) -> None:
+        with suppress(RuntimeError):  # the loop has ended: nobody waits
+            self._loop.call_soon_threadsafe(lambda: None if self.future.done() else say(said))
+
+
+class Rendered(Response[Any]):
+    """A body that is bytes already, sent as it is: half the cost of the general way."""
+
+    def to_asgi_response(self, app: Any, request: Any, **_: Any) -> Any:
+        """Head and body in ASGI messages."""
+        head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.content))]
+        head += [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
+
+        async def send_all(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": self.status_code or 200, "headers": head})
+            await send({"type": "http.response.body", "body": self.content, "more_body": False})
+
+        return send_all
 
 
 @dataclass(slots=True)
@@ -112,7 +155,9 @@ async def perform(
         )
     run.in_flight.add(key_id)
     try:
-        answered = await asyncio.wrap_future(run.database.submit(work, alone=dry, one_statement=hot and not dry))
+        answer = Awaited()
+        run.database.queue(work, answer, alone=dry, one_statement=hot and not dry)
+        answered: Response[Any] | Refusal = await answer.future
     finally:
         run.in_flight.discard(key_id)
     for outcome in heard:
@@ -134,7 +179,10 @@ async def look(request: Request[Any, Any, Any], story: Story[T], shape: Shape[T]
         _require_still_seated(ctx)
         return _response(shape(ctx, story(ctx)))
 
-    return await asyncio.wrap_future(run.database.submit_read(work))
+    answer = Awaited()
+    run.database.queue_read(work, answer)
+    found: Response[Any] = await answer.future
+    return found
 
 
 def _require_still_seated(ctx: Context) -> None:
@@ -149,7 +197,8 @@ def answer_id(subject: str, key: str) -> str:
 
 
 def _fingerprint(request: Request[Any, Any, Any], body: bytes) -> str:
-    said = f"{request.method} {request.url.path}?{request.scope['query_string'].decode('latin-1')}\n".encode()
+    scope = request.scope
+    said = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}\n".encode()
     return hashlib.sha256(said + body).hexdigest()
 
 
@@ -221,4 +270,4 @@ def _remembered(
 def _response(shaped: Shaped) -> Response[Any]:
     content = bytes(shaped.body) if isinstance(shaped.body, msgspec.Raw) else msgspec.json.encode(shaped.body)
     headers = {} if shaped.etag is None else {"ETag": f'"{shaped.etag}"'}
-    return Response(content, status_code=shaped.status, media_type=JSON, headers=headers)
+    return Rendered(content, status_code=shaped.status, media_type=JSON, headers=headers)

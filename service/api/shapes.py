@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, ValidationError, convert, field
 
 from service.api.preconditions import END
 from service.domain.errors import Kind, Refusal
+from service.domain.transcript import rfc3339
 
 T = TypeVar("T")
 
@@ -131,4 +132,4 @@ def read_instant(text: str, *, name: str) -> datetime:
 
 def instant_text(instant: datetime) -> str:
     """RFC 3339 in UTC, always six decimals: sorts as text the way it sorts as time."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return rfc3339(instant)

@@ -59,6 +59,7 @@ def server(app: Litestar, settings: Settings) -> uvicorn.Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody here asks where a caller comes from
         date_header=True,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )

@@ -14,19 +14,21 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
+import psycopg
 import structlog
+from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
 
 from service.store import tables as tables  # registers the tables with the metadata
 from service.store.faults import is_away, is_race, was_sent_back
-from service.store.statements import apply_on_postgres, apply_on_sqlite
+from service.store.statements import apply_on_postgres, apply_on_sqlite, numbered_marks
 from service.store.triggers import create_triggers
 from service.store.writes import Busy, LostRace, Plan
 
@@ -39,6 +41,7 @@ TRIES_MAX: Final = 3  # architecture.md: a lost race runs again, at most three t
 GROUP_MAX: Final = 16  # stories per SQLite commit; evidence.md section 3: batches of 16
 QUEUE_MAX: Final = 10_000  # stories waiting for the writer or a worker
 SQLITE_BUSY_MS: Final = 5_000
+STATEMENTS_MAX: Final = 256  # choice: prepared per connection; a plan's shape is one
 
 
 class DatabaseHeld(Exception):
@@ -51,7 +54,9 @@ class Transaction:
     def __init__(self, connection: Connection, dialect: str) -> None:
         self.connection = connection
         self.dialect = dialect
-        self.driver: Any = connection.connection.driver_connection
+        driver: Any = connection.connection.driver_connection
+        # A raw cursor sends `$1` marks as they stand; psycopg would look for its own in every long statement anew.
+        self.driver: Any = psycopg.RawCursor(driver) if dialect == "postgresql" else driver
         self.wrote = False
         self._session: Session | None = None
 
@@ -65,14 +70,14 @@ class Transaction:
     def rows(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Run a handwritten read with `?` marks on the driver's own connection."""
         if self.dialect == "postgresql":
-            statement = statement.replace("?", "%s")
+            statement = numbered_marks(statement)
         found: list[tuple[Any, ...]] = self.driver.execute(statement, parameters).fetchall()
         return found
 
     def execute(self, statement: str, parameters: Sequence[Any]) -> None:
         """Run a handwritten statement with `?` marks that is no part of a story (housekeeping, leases, counters)."""
         if self.dialect == "postgresql":
-            statement = statement.replace("?", "%s")
+            statement = numbered_marks(statement)
         self.wrote = True
         self.driver.execute(statement, parameters)
 
@@ -95,14 +100,27 @@ class Transaction:
             self._session = None
 
 
+class Answer(Protocol):
+    """Where the answer of a story goes, from whatever thread has it: a future, or what stands for one at the edge."""
+
+    def cancelled(self) -> bool:
+        """Nobody waits any more."""
+
+    def set_result(self, result: Any, /) -> None:
+        """What the story returned."""
+
+    def set_exception(self, exception: BaseException | None, /) -> None:
+        """What it raised."""
+
+
 class Job:
-    """A story waiting to run, and the future of its answer."""
+    """A story waiting to run, and where its answer goes."""
 
-    __slots__ = ("alone", "future", "one_statement", "story")
+    __slots__ = ("alone", "answer", "one_statement", "story")
 
-    def __init__(self, story: Story[Any], *, alone: bool, one_statement: bool) -> None:
+    def __init__(self, story: Story[Any], answer: Answer, *, alone: bool = False, one_statement: bool = False) -> None:
         self.story = story
-        self.future: Future[Any] = Future()
+        self.answer = answer
         self.alone = alone  # must not share a transaction (dry runs roll back)
         self.one_statement = one_statement  # reads once and writes one guarded statement: no BEGIN on PostgreSQL
 
@@ -128,9 +146,19 @@ class Database:
         readers = 2 if self.dialect == "sqlite" else workers
         self._readers = _Workers(make_engine(url, pool_size=readers, read_only=True), readers, read_only=True)
 
+    def queue(self, story: Story[Any], answer: Answer, *, alone: bool = False, one_statement: bool = False) -> None:
+        """Queue a story that may write; its answer goes to `answer`."""
+        self._backend.submit(Job(story, answer, alone=alone, one_statement=one_statement))
+
+    def queue_read(self, story: Story[Any], answer: Answer) -> None:
+        """Queue a story that only reads."""
+        self._readers.submit(Job(story, answer))
+
     def submit(self, story: Story[T], *, alone: bool = False, one_statement: bool = False) -> Future[T]:
         """Queue a story that may write."""
-        return self._backend.submit(Job(story, alone=alone, one_statement=one_statement))
+        future: Future[T] = Future()
+        self.queue(story, future, alone=alone, one_statement=one_statement)
+        return future
 
     def run(self, story: Story[T], *, alone: bool = False, one_statement: bool = False) -> T:
         """Run a story that may write, and wait for it."""
@@ -138,7 +166,9 @@ class Database:
 
     def submit_read(self, story: Story[T]) -> Future[T]:
         """Queue a story that only reads."""
-        return self._readers.submit(Job(story, alone=False, one_statement=False))
+        future: Future[T] = Future()
+        self.queue_read(story, future)
+        return future
 
     def read(self, story: Story[T]) -> T:
         """Run a story that only reads, and wait for it."""
@@ -161,7 +191,15 @@ class Database:
 def make_engine(url: str, *, pool_size: int = 1, read_only: bool = False) -> Engine:
     """An engine with the settings that were measured (stack.md, Database facts)."""
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=False, hide_parameters=True)
+        engine = create_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=False, hide_parameters=True)
+
+        @event.listens_for(engine, "connect")
+        def _one_kind_of_int(connection: Any, _: Any) -> None:
+            # psycopg picks a type by the size of each number, and a statement is prepared once per mix of types
+            connection.adapters.register_dumper(int, Int8Dumper)
+            connection.prepared_max = STATEMENTS_MAX
+
+        return engine
     engine = create_engine(
         url,
         pool_size=pool_size,
@@ -230,12 +268,11 @@ class _Writer:
     def waiting(self) -> int:
         return self._queue.qsize()
 
-    def submit(self, job: Job) -> Future[Any]:
+    def submit(self, job: Job) -> None:
         try:
             self._queue.put_nowait(job)
         except queue.Full:
             raise Busy from None
-        return job.future
 
     def close(self) -> None:
         self._queue.put(None)
@@ -293,62 +330,77 @@ class _Writer:
 
 
 class _Workers:
-    """Threads that each own a connection."""
+    """Threads that each own a connection; they start as work comes."""
 
     def __init__(self, engine: Engine, workers: int, *, read_only: bool = False) -> None:
         self._engine = engine
-        self._read_only = read_only
-        self._local = threading.local()
-        self._connections: list[Connection] = []
-        self._free = threading.BoundedSemaphore(QUEUE_MAX)
-        self._waiting = 0
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="reader" if read_only else "worker")
+        self._dialect = engine.dialect.name
+        self._name = "reader" if read_only else "worker"
+        self._most = workers
+        self._threads: list[threading.Thread] = []
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._busy = 0  # stories queued or running
+        self._closed = False
+        self._lock = threading.Lock()
 
     @property
     def waiting(self) -> int:
-        return self._waiting
+        return self._queue.qsize()
 
-    def submit(self, job: Job) -> Future[Any]:
-        if not self._free.acquire(blocking=False):
-            raise Busy
-        self._pool.submit(self._run, job)
-        return job.future
+    def submit(self, job: Job) -> None:
+        with self._lock:
+            if self._closed or self._busy - len(self._threads) >= QUEUE_MAX:
+                raise Busy
+            self._busy += 1
+            if self._busy > len(self._threads) < self._most:
+                self._start_one()
+        self._queue.put(job)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True)
-        for connection in self._connections:
+        with self._lock:
+            self._closed = True
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._engine.dispose()
+
+    def _start_one(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"{self._name}_{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        connection: Connection | None = None
+        while (job := self._queue.get()) is not None:
+            connection = self._run(connection, job)
+            with self._lock:
+                self._busy -= 1
+        if connection is not None:
             with suppress(DBAPIError):
                 connection.close()
-        if self._read_only:
-            self._engine.dispose()
 
-    def _connection(self) -> Connection:
-        connection: Connection | None = getattr(self._local, "connection", None)
+    def _run(self, connection: Connection | None, job: Job) -> Connection | None:
+        """Run one story; returns the connection for the next one."""
         if connection is None or connection.closed or connection.invalidated:
-            connection = self._engine.connect()
-            self._local.connection = connection
-            self._connections.append(connection)
-        return connection
-
-    def _run(self, job: Job) -> None:
-        try:
-            connection = self._connection()
-        except Exception as error:
-            _answer(job, None, error)
-            return
-        finally:
-            self._free.release()
-        dialect = self._engine.dialect.name
-        if job.one_statement and dialect == "postgresql":
+            try:
+                connection = self._engine.connect()
+            except Exception as error:
+                _answer(job, None, error)
+                return None
+        if job.one_statement and self._dialect == "postgresql":
             _run_unlocked(connection, job)
         else:
-            _run_alone(connection, dialect, job)
+            _run_alone(connection, self._dialect, job)
+        return connection
 
 
 def _run_alone(connection: Connection, dialect: str, job: Job) -> None:
     """One story in a transaction of its own, again after a lost race."""
     for tries_left in reversed(range(TRIES_MAX)):
         try:
+            if dialect == "postgresql":
+                _set_autocommit(connection, False)
             with connection.begin() as transaction:
                 tx = Transaction(connection, dialect)
                 try:
@@ -372,9 +424,8 @@ def _run_alone(connection: Connection, dialect: str, job: Job) -> None:
 
 def _run_unlocked(connection: Connection, job: Job) -> None:
     """On PostgreSQL: one read and one guarded statement, each its own transaction, so two round trips in all."""
-    driver: Any = connection.connection.driver_connection
-    driver.autocommit = True
     try:
+        _set_autocommit(connection, True)
         for tries_left in reversed(range(TRIES_MAX)):
             tx = Transaction(connection, "postgresql")
             try:
@@ -388,9 +439,13 @@ def _run_unlocked(connection: Connection, job: Job) -> None:
     except Exception as error:
         _forget_if_broken(connection, error)
         _answer(job, None, error)
-    finally:
-        if not driver.closed:
-            driver.autocommit = False
+
+
+def _set_autocommit(connection: Connection, wanted: bool) -> None:
+    """Whether statements stand alone on this connection; it stays so until work of the other kind comes."""
+    driver: Any = connection.connection.driver_connection
+    if driver.autocommit is not wanted:
+        driver.autocommit = wanted
 
 
 def _forget_if_broken(connection: Connection, error: Exception) -> None:
@@ -400,12 +455,12 @@ def _forget_if_broken(connection: Connection, error: Exception) -> None:
 
 
 def _answer(job: Job, result: Any, error: BaseException | None) -> None:
-    if job.future.cancelled():
+    if job.answer.cancelled():
         return
     if error is not None and is_away(error):
         log.error("database_failed", exc_info=error)
         error = Busy()
     if error is not None:
-        job.future.set_exception(error)
+        job.answer.set_exception(error)
     else:
-        job.future.set_result(result)
+        job.answer.set_result(result)

@@ -8,6 +8,7 @@ batches it becomes one statement per table, its rows in one JSON parameter.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,12 +32,12 @@ class DriverConnection(Protocol):
         """Run one statement."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shape:
     """One table, one operation, one set of columns; the last columns of an update are its keys.
 
     `operation`: insert, put (insert, or replace by id), update, add (to counters), guard (the dispute's own update,
-    whose key `seen` is the version that the plan has seen).
+    whose key `seen` is the version that the plan has seen). Made by `shape_of` alone: equal ones are the same object.
     """
 
     table: type[SQLModel]
@@ -54,6 +55,12 @@ class Shape:
         return self.operation in ("insert", "put")
 
 
+@lru_cache(maxsize=4096)
+def shape_of(table: type[SQLModel], operation: str, columns: tuple[str, ...]) -> Shape:
+    """The one shape of these."""
+    return Shape(table, operation, columns)
+
+
 # --- from plans to shapes -------------------------------------------------------------------------------------------
 
 Group = tuple[Shape, list[list[Any]]]  # driver values in the order of the shape's columns
@@ -61,10 +68,10 @@ Group = tuple[Shape, list[list[Any]]]  # driver values in the order of the shape
 
 def groups_of(plans: Sequence[Plan]) -> list[Group]:
     """All rows by shape, in the order they must be written: dispute, other updates, then inserts parents first."""
-    groups: dict[tuple[type[SQLModel], str, tuple[str, ...]], list[Row]] = {}
+    groups: dict[Shape, list[Row]] = {}
 
     def add(model: type[SQLModel], operation: str, row: Row) -> None:
-        groups.setdefault((model, operation, tuple(row)), []).append(row)
+        groups.setdefault(shape_of(model, operation, tuple(row)), []).append(row)
 
     for plan in plans:
         head = plan.head
@@ -78,7 +85,7 @@ def groups_of(plans: Sequence[Plan]) -> list[Group]:
             add(model, "add", _sorted(rows[key]) | {"id": key})
     for model, operation, row in sorted(_new_rows(plans), key=lambda each: _rank(each[0])):
         add(model, operation, row)
-    return [(shape := Shape(*key), _driver_values(shape, rows)) for key, rows in groups.items()]
+    return [(shape, _driver_values(shape, rows)) for shape, rows in groups.items()]
 
 
 def _new_rows(plans: Sequence[Plan]) -> Iterator[tuple[type[SQLModel], str, Row]]:
@@ -100,6 +107,8 @@ def _merged(
     all_rows: Sequence[dict[type[SQLModel], dict[str, Row]]], *, add: bool = False
 ) -> list[tuple[type[SQLModel], dict[str, Row]]]:
     """Changes of the same row by several plans become one: counters are summed, columns take the last value."""
+    if len(all_rows) == 1:
+        return sorted(all_rows[0].items(), key=lambda item: _rank(item[0]))
     by_table: dict[type[SQLModel], dict[str, Row]] = {}
     for of_plan in all_rows:
         for model, rows in of_plan.items():
@@ -133,14 +142,10 @@ def _head_row(head: Head) -> Row:
     }
 
 
-_ORDER: Final[dict[str, int]] = {}
-
-
+@lru_cache(maxsize=256)
 def _rank(model: type[SQLModel]) -> int:
     """Parents before children, by foreign keys."""
-    if not _ORDER:
-        _ORDER.update({t.name: n for n, t in enumerate(SQLModel.metadata.sorted_tables)})
-    return _ORDER[_table(model).name]
+    return SQLModel.metadata.sorted_tables.index(_table(model))
 
 
 # --- from values to what drivers take -------------------------------------------------------------------------------
@@ -216,7 +221,7 @@ def postgres_batch_statement(shape: Shape) -> str:
     source = {
         c: f"decode(v.{c}, 'hex')" if k == "bytea" else f"v.{c}" for c, k in zip(shape.columns, kinds, strict=True)
     }
-    rows = f"json_to_recordset(%s::json) AS v({declared})"
+    rows = f"json_to_recordset($1::json) AS v({declared})"
     if shape.inserts:
         select = f"SELECT {', '.join(source.values())} FROM {rows}"
         return f"INSERT INTO {shape.name} ({', '.join(shape.columns)}) {select}{_on_conflict(shape)}"
@@ -229,11 +234,11 @@ def postgres_batch_statement(shape: Shape) -> str:
 def postgres_chain(shapes: tuple[tuple[Shape, int], ...]) -> str:
     """One statement for a whole plan; every part hangs on the guarded update of the dispute, if there is one."""
     guarded = shapes[0][0].operation == "guard"
-    parts = []
+    parts, mark = [], itertools.count(1)
     for number, (shape, count) in enumerate(shapes):
         name, columns = shape.name, ", ".join(shape.columns)
-        row = "(" + ", ".join(f"%s::{kind}" for kind in _types(shape)) + ")"
-        values = f"(VALUES {', '.join([row] * count)}) AS v({columns})"
+        rows = ["(" + ", ".join(f"${next(mark)}::{kind}" for kind in _types(shape)) + ")" for _ in range(count)]
+        values = f"(VALUES {', '.join(rows)}) AS v({columns})"
         behind = values + (", g" if guarded else "")
         if shape.inserts:
             parts.append(f"w{number} AS (INSERT INTO {name} ({columns}) SELECT v.* FROM {behind}{_on_conflict(shape)})")
@@ -245,6 +250,13 @@ def postgres_chain(shapes: tuple[tuple[Shape, int], ...]) -> str:
         else:
             parts.append(f"w{number} AS (UPDATE {name} SET {sets} FROM {behind} WHERE {name}.id = v.id)")
     return "WITH " + ", ".join(parts) + (" SELECT count(*) FROM g" if guarded else " SELECT 1")
+
+
+@lru_cache(maxsize=1024)
+def numbered_marks(statement: str) -> str:
+    """A handwritten statement with `?` marks as PostgreSQL numbers them: `$1`, `$2`, …"""
+    first, *others = statement.split("?")
+    return first + "".join(f"${number}{text}" for number, text in enumerate(others, 1))
 
 
 @lru_cache(maxsize=1024)
