@@ -31,6 +31,7 @@ from service.api import (
     promises,
     relays,
     returns,
+    rules,
     settlement,
     systems,
     tickets,
@@ -59,6 +60,7 @@ from service.flows.context import THE_CLOCK, House, Policies
 from service.flows.pay_refund import pay_due
 from service.flows.watch_windows import Decide
 from service.metrics import Metrics
+from service.rule_watch import RuleWatch
 from service.settings import Settings
 from service.store import people
 from service.store.engine import Database, Transaction
@@ -66,6 +68,7 @@ from service.store.files import FolderStore
 from service.store.payments import HttpGateway, PaymentGateway, SimulatedGateway
 from service.store.relay_templates import load_relay_templates
 from service.store.rulepacks import load_rule_book
+from service.store.rules_in_force import RulesInForce
 from service.ticker import Ticker
 
 CLOCKED = (
@@ -97,6 +100,7 @@ MODULES = (
     evidence,
     approvals,
     payments,
+    rules,
 )
 
 
@@ -119,6 +123,8 @@ class Parts:
     house: House
     metrics: Metrics
     ticker: Ticker
+    rules: RulesInForce
+    rule_watch: RuleWatch
     gateway: PaymentGateway
 
 
@@ -133,12 +139,15 @@ def create_app(settings: Settings, *, now: Callable[[], datetime] = clock, tick:
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
+        await asyncio.to_thread(parts.rule_watch.begin)
         if tick:
             parts.ticker.start()
+            parts.rule_watch.start()
         try:
             yield
         finally:  # graceful stop: requests have ended; finish the batch in hand, then what is queued
             await asyncio.to_thread(parts.ticker.stop)
+            await asyncio.to_thread(parts.rule_watch.stop)
             await asyncio.to_thread(parts.database.close)
 
     headers, routers = {}, [Router("/v1", route_handlers=[h for m in MODULES for h in m.HANDLERS])]
@@ -176,6 +185,8 @@ def create_app(settings: Settings, *, now: Callable[[], datetime] = clock, tick:
     )
     app.state.parts = parts
     app.state.gateway = parts.gateway
+    app.state.rules = parts.rules
+    app.state.rule_work = asyncio.Semaphore(1)
     app.state.payment_secrets = (settings.payment_gateway_secret,) if settings.payment_gateway_secret else ()
     app.state.systems_secrets = (settings.systems_secret,) if settings.systems_secret else ()
     sealed = seal(app, contract)
@@ -189,8 +200,9 @@ def make_parts(settings: Settings, now: Callable[[], datetime]) -> Parts:
     book = load_rule_book(settings.rules_dir)
     for platform in book.profiles:
         book.for_platform(platform)  # compiled before the first request
+    in_force = RulesInForce(book, settings.rules_dir)
     house = House(
-        rules=lambda: book,
+        rules=in_force,
         policies=Policies(),
         templates=load_relay_templates(settings.rules_dir / "templates" / "relay.toml"),
         files=FolderStore(settings.files_dir),
@@ -208,7 +220,8 @@ def make_parts(settings: Settings, now: Callable[[], datetime]) -> Parts:
         pay=lambda: pay_due(house, database, gateway, now),
         metrics=metrics,
     )
-    return Parts(settings, database, house, metrics, ticker, gateway)
+    rule_watch = RuleWatch(database, house, in_force, now=now, metrics=metrics)
+    return Parts(settings, database, house, metrics, ticker, in_force, rule_watch, gateway)
 
 
 def lay_out_demo(app: Litestar) -> None:

@@ -33,6 +33,15 @@ class Metrics:
         )
         self.outbox_backlog = Gauge("gongduan_outbox_backlog", "Jobs for the payment gateway left", registry=kept)
         self.writer_queue = Gauge("gongduan_writer_queue", "Stories waiting for the database", registry=kept)
+        self.rules_version = Gauge("gongduan_rules_version", "Version of the rule book in force here", registry=kept)
+        self.rules_stale = Gauge(
+            "gongduan_rules_stale", "1 while a published version could not be loaded here", registry=kept
+        )
+        self.rules_swapped = Counter("gongduan_rules_swapped", "Rule books brought into force here", registry=kept)
+        self.rules_fallen = Gauge("gongduan_rules_fallen", "Rules that fell back to watch", registry=kept)
+        self.rules_tripped = Counter(
+            "gongduan_rules_tripped", "Circuit breakers tripped here", registry=kept
+        )
 
     def text(self) -> bytes:
         """The exposition format."""

@@ -47,6 +47,9 @@ class Objects:
     approval_sha256: str = ""
     notice: str = ""
     seat: str = "seat-of-nobody"
+    version: str = ""  # of the rule book
+    version_sha256: str = "0" * 64
+    rule: str = "rule.of_nobody"  # one that fell back to watch
 
     def of(self, kind: str, side: str) -> str:
         """The id of the object of a kind, as one side has it."""
@@ -100,7 +103,7 @@ def side_of(user: str) -> str:
 def address(operation: str, user: str, objects: Objects) -> str:
     """The path of an operation on these objects."""
     path = "/v1" + operations()[operation][1]
-    for name in ("dispute", "inquiry", "ticket", "promise", "request", "item", "approval", "notice"):
+    for name in ("dispute", "inquiry", "ticket", "promise", "request", "item", "approval", "notice", "version", "rule"):
         path = path.replace(f"{{{name}_id}}", objects.of(name, side_of(user)))
     return path.replace("{sha256}", objects.of("file", side_of(user)))
 
@@ -124,6 +127,8 @@ def body_of(operation: str, objects: Objects, side: str) -> dict[str, Any]:
             body["canonical_sha256"] = objects.promise_sha256
         case "approve":
             body["payload_sha256"] = objects.approval_sha256
+        case "publishRules":
+            body["sha256"] = objects.version_sha256
         case "addEvidence":
             body["sha256"] = objects.of("file", side)
         case "issueRuling" | "overturnRuling":
@@ -183,6 +188,12 @@ def lay_out(world: HttpWorld, *, buyer: str, owner: str, agent: str, offender: s
     abuse = {"client_message_id": "abuse-1", "text": ABUSE}
     objects.notice = done(world.post(offender, f"/disputes/{dispute}/messages", abuse), 403)["notice_id"]
     objects.seat = DEMO_USERS[owner].subject
+    drafted = done(world.post("rules-editor", "/rule-packs", EXAMPLES["draftRules"]), 201)
+    objects.version, objects.version_sha256 = drafted["id"], drafted["sha256"]
+    objects.rule = "abuse.insult"
+    fallen = Plan()
+    fallen.put(tables.RuleBreaker, objects.rule, tripped_at=world.now, per_million=50_000, rearmed_at=None)
+    world.database.run(lambda tx: tx.apply([fallen]))
     return objects
 
 
@@ -190,7 +201,7 @@ def absent() -> Objects:
     """Ids of nothing."""
     ids = [str(uuid4()) for _ in range(8)]
     return Objects("line-of-nobody", *ids[:4], "0" * 64, {"buyer": ids[4]}, {"buyer": ids[5]}, {"buyer": "0" * 64},
-                   ids[6], "0" * 64, ids[7])  # fmt: skip
+                   ids[6], "0" * 64, ids[7], version=str(uuid4()))  # fmt: skip
 
 
 def change_seat(world: HttpWorld, seat: str, **columns: object) -> None:

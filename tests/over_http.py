@@ -17,7 +17,7 @@ from service import app as wiring
 from service.app import Parts, create_app, lay_out_demo
 from service.settings import Settings
 from service.store.rulepacks import load_rule_book
-from tests.world import START, World
+from tests.world import RULES, START, World
 
 SHOP = "demo-shop-1"
 BUYER_ID = "demo-buyer-1"
@@ -27,7 +27,7 @@ compiled_once = lru_cache(maxsize=2)(load_rule_book)
 class HttpWorld(World):
     """A world whose stories are asked for over HTTP, as any of the demo users."""
 
-    def __init__(self, url: str, folder: Path) -> None:  # the app opens the database itself
+    def __init__(self, url: str, folder: Path, rules_dir: Path = RULES) -> None:  # the app opens the database itself
         self.now = START
         self.numbers = itertools.count(1)
         settings = Settings(
@@ -36,6 +36,7 @@ class HttpWorld(World):
             demo_key_path=folder / "demo-key.pem",
             files_dir=folder / "files",
             worker_threads=4,
+            rules_dir=rules_dir,
         )
         with patch.object(wiring, "load_rule_book", compiled_once):  # the same rules, compiled once per process
             self.app = create_app(settings, now=lambda: self.now, tick=False)
@@ -92,8 +93,8 @@ class HttpWorld(World):
 
 
 @contextmanager
-def new_http_world(url: str, folder: Path) -> Iterator[HttpWorld]:
+def new_http_world(url: str, folder: Path, rules_dir: Path = RULES) -> Iterator[HttpWorld]:
     """A running service with the demo's shops, closed in the end."""
-    world = HttpWorld(url, folder)
+    world = HttpWorld(url, folder, rules_dir)
     with world.client:
         yield world

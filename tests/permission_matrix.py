@@ -123,6 +123,20 @@ getApproval           ---○○○--  approval  own
 approve               ----●---  approval
 rejectProposal        ----●---  approval
 withdrawProposal      ---●●---  approval  own
+# rules
+listRuleVersions      ----○○○-
+getRulesInForce       ----○○○-
+listRuleActs          ----○○○-
+getRuleVersion        ----○○○-  version
+getRuleFiles          ----○○○-  version
+draftRules            ------●-
+checkRules            ------●-  version
+replayRules           ----●-●-  version
+withdrawRules         ------●-  version
+publishRules          ----●---  version
+rollBackRules         ----●---  version
+rollBackToFolder      ----●---
+rearmRule             ----●---  rule
 # the marketplace's systems
 pushOrder             -------●
 pushLogisticsEvent    -------●

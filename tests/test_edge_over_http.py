@@ -274,7 +274,8 @@ def test_no_operation_reads_what_no_operation_may_read(
             continue  # bounds of its own: tests/test_settlement_http.py
         if code == "idempotency_key_malformed" and name == "checkWords":
             continue  # it changes nothing and needs no key
-        answer = raw(world, user, address(name, user, objects), body, **headers)
+        times = 1 + 12_000_000 // len(body) if name == "draftRules" and status == 413 else 1  # a rule book is larger
+        answer = raw(world, user, address(name, user, objects), body * times, **headers)
         if (answer.status_code, answer.json()["code"]) != (status, code):
             wrong.append(f"{name}: {answer.status_code} {answer.text[:120]}")
 

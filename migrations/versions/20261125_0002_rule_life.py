@@ -46,6 +46,7 @@ def upgrade() -> None:
     op.create_table('rule_breaker',
     sa.Column('id', sa.String(length=96), nullable=False),
     sa.Column('tripped_at', sa.BigInteger(), nullable=True),
+    sa.Column('per_million', sa.Integer(), server_default='0', nullable=False),
     sa.Column('rearmed_at', sa.BigInteger(), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_rule_breaker'))
     )

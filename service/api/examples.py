@@ -131,6 +131,18 @@ EXAMPLES: Final[MappingProxyType[str, dict[str, Any]]] = MappingProxyType(
         },
         "pushStaffAccount": {"id": "demo-agent-1", "active": True},
         "pushPaymentCallback": {"refund_id": "refund-1", "status": "succeeded"},
+        # the rules
+        "draftRules": {
+            "files": [{"name": "book.yaml", "content": "book: gongduan\nversion: 1000\n"}],
+            "note": "妈妈的不再误伤",
+        },
+        "checkRules": NOTHING,
+        "replayRules": {"messages": 100},
+        "publishRules": {"sha256": SHA256},
+        "withdrawRules": NOTHING,
+        "rollBackRules": NOTHING,
+        "rollBackToFolder": NOTHING,
+        "rearmRule": NOTHING,
         "createDemoToken": {"user": "buyer"},
     }
 )

@@ -83,7 +83,7 @@ RULE_VERSION: Lifecycle[VersionFacts] = Lifecycle(
         _arrow("B1", "drafted", "check", "rules_editor", "checked", when=(examples_hold,)),
         _arrow("B2", "drafted", "check", "rules_editor", None, when=(examples_fail,),
                effects="what failed is kept with file and line"),
-        _arrow("B3", "checked replayed", "replay", "rules_editor", "replayed",
+        _arrow("B3", "checked replayed", "replay", "rules_editor supervisor", "replayed",
                effects="new and lost hits are kept for whoever publishes"),
         _arrow("B4", "replayed", "publish", "supervisor", "published",
                require=(require_second_person, require_same_files, require_newer),

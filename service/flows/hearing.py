@@ -151,6 +151,7 @@ def hear(
     rules = ctx.house.rules().for_platform(platform)
     circumstances = Circumstances(channel=channel, platform=platform, question=question)
     reply = moderated(text, rules, circumstances, earlier_offences=earlier_offences or {})
+    ctx.house.tally.note(ctx.actor.merchant_id or "", reply.verdict, at=ctx.now)
     if open_notice_id is not None:
         return Heard(reply, "notice", notice_id=open_notice_id)
     outcome = _OUTCOMES[reply.verdict.measure]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,16 @@ def name_in(path: Path, directory: Path) -> str:
 
 def fingerprint(directory: Path) -> str:
     """SHA-256 over the names and bytes of all rule files, in the order of their names."""
-    digest = hashlib.sha256()
     paths = [path for path in directory.rglob("*") if path.suffix in (".yaml", ".tsv")]
-    for path in sorted(paths, key=lambda path: name_in(path, directory)):
-        content = path.read_bytes()
-        digest.update(f"{name_in(path, directory)}\n{len(content)}\n".encode())
-        digest.update(content)
+    return fingerprint_of({name_in(path, directory): path.read_bytes() for path in paths})
+
+
+def fingerprint_of(files: Mapping[str, bytes]) -> str:
+    """SHA-256 over names and bytes, in the order of the names; independent of where the files lie."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name}\n{len(files[name])}\n".encode())
+        digest.update(files[name])
     return digest.hexdigest()
 
 
@@ -53,6 +58,15 @@ def read_checked(path: Path, schema: dict[str, Any], kind: str, directory: Path)
         content = path.read_bytes()
     except OSError as error:
         raise BadPack(name, 1, f"cannot be read: {error.strerror}") from error
+    return checked(content, name, schema, kind)
+
+
+def checked(content: bytes, name: str, schema: dict[str, Any], kind: str) -> tuple[Any, Where]:
+    """The same of a file that lies nowhere.
+
+    Raises:
+        BadPack: it is too long, no YAML, or not as the schema says.
+    """
     if len(content) > FILE_BYTES_MAX:
         raise BadPack(name, 1, f"longer than {FILE_BYTES_MAX} bytes")
     value, where = parsed(content, name)

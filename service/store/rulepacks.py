@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -65,6 +65,35 @@ class RuleBook:
     syllables: SyllableTable
     _compiled: dict[str, CompiledRules] = field(default_factory=dict)
     _compiling: Lock = field(default_factory=Lock)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_compiling"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _compiling=Lock())
+
+    def compile(self) -> None:
+        """Compile now what the first text would wait for."""
+        for name in self.profiles:
+            self.for_platform(name)
+
+    def with_watched(self, rule_ids: frozenset[str]) -> RuleBook:
+        """The same book with some rules only watched; everything that is large is shared."""
+        if not rule_ids:
+            return self
+        self.compile()
+        watched = {
+            name: replace(
+                compiled,
+                rules=tuple(
+                    replace(each, rule=replace(each.rule, acts=False)) if each.rule.id in rule_ids else each
+                    for each in compiled.rules
+                ),
+            )
+            for name, compiled in self._compiled.items()
+        }
+        rules = tuple(replace(rule, acts=False) if rule.id in rule_ids else rule for rule in self.rules)
+        return replace(self, rules=rules, _compiled=watched, _compiling=Lock())
 
     def for_platform(self, name: str) -> CompiledRules:
         """The rules in force on one marketplace. The first call compiles those of all, who share most of them.

@@ -842,6 +842,7 @@ class RuleBreaker(SQLModel, table=True):
     __tablename__ = "rule_breaker"
     id: str = key(96)  # the rule
     tripped_at: datetime | None = moment(null=True)
+    per_million: int = count()  # of the shops judged, those it stopped something in when it fell
     rearmed_at: datetime | None = moment(null=True)
 
 

@@ -1,0 +1,596 @@
+"""Rules over HTTP: an editor drafts, checks and replays a version, a second person publishes it or rolls it back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from service.api.auth import actor
+from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
+from service.api.perform import Shaped, answer_id, look, perform, runner
+from service.api.preconditions import END
+from service.api.shapes import TEXT, Id, Instant, Nothing, Page, instant_text
+from service.api.terms import allow, idempotency_key, received_at
+from service.domain.staff import Role
+from service.flows import publish_rules
+from service.flows.context import Context
+from service.flows.publish_rules import BadRules
+from service.store import past_messages, rule_versions
+from service.store.engine import Transaction
+from service.store.rule_archive import BYTES_MAX, FILES_MAX, NAME
+from service.store.rule_child import Checked, ChildFailed, check, replay
+from service.store.rule_replay import PastMessage, Replay
+from service.store.rule_yaml import BadPack
+from service.store.rules_in_force import RulesInForce
+from service.store.tables import RuleAct, RuleVersion
+from service.store.writes import Busy
+
+T = TypeVar("T")
+Read = TypeVar("Read")
+
+EDITOR: Final = (Role.RULES_EDITOR,)
+REPLAYERS: Final = (Role.RULES_EDITOR, Role.SUPERVISOR)
+READERS: Final = (Role.SUPERVISOR, Role.AUDITOR, Role.RULES_EDITOR)
+BODY_BYTES_MAX: Final = 12_000_000  # choice: the largest book with every line end escaped
+REPLAY_MAX: Final = 20_000  # choice: messages looked at by one replay over HTTP; `rules replay` takes any number
+REPLAY_DEFAULT: Final = 5_000  # choice
+WAIT_SECONDS: Final = 30  # choice: for the one check or replay that may run in a process at a time
+VERSIONS = Keyset("uuid")
+ACTS = Keyset("number")
+
+FileName = Annotated[str, msgspec.Meta(max_length=100, pattern=f"^(?:{NAME.pattern}){END}")]
+FileText = Annotated[str, msgspec.Meta(max_length=BYTES_MAX, pattern=TEXT)]
+Note = Annotated[str, msgspec.Meta(max_length=200, pattern=TEXT)]
+Base = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=36,
+        pattern=rf"^(?:folder|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}){END}",
+        description="A version's id, or `folder`",
+    ),
+]
+Sha256 = Annotated[str, msgspec.Meta(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
+
+
+class RuleFileIn(msgspec.Struct, forbid_unknown_fields=True):
+    """A file of the book; `content` null leaves it out."""
+
+    name: FileName
+    content: FileText | None
+
+
+class RuleDraft(msgspec.Struct, forbid_unknown_fields=True):
+    """A new version: the files of `base` with these put over them. Without a base: of what is in force."""
+
+    files: Annotated[list[RuleFileIn], msgspec.Meta(min_length=1, max_length=FILES_MAX)]
+    note: Note = ""
+    base: Base | None = None
+
+
+class ReplayAsked(msgspec.Struct, forbid_unknown_fields=True):
+    """How many of the last messages to look at; those of merchants among them are judged."""
+
+    messages: Annotated[int, msgspec.Meta(ge=1, le=REPLAY_MAX)] = REPLAY_DEFAULT
+
+
+class PublicationAsked(msgspec.Struct, forbid_unknown_fields=True):
+    """The fingerprint of what was read: exactly that comes into force."""
+
+    sha256: Sha256
+
+
+class RuleVersionView(msgspec.Struct):
+    """A version of the rule book. `checked`, `replayed`: what the last check and the last replay found, no words."""
+
+    id: Id
+    book: str
+    version: int
+    sha256: str
+    state: str
+    note: str
+    author_id: str
+    publisher_id: str | None
+    checked: dict[str, Any] | None
+    replayed: dict[str, Any] | None
+    created_at: Instant
+    published_at: Instant | None
+
+
+class RuleFile(msgspec.Struct):
+    """A file of the book."""
+
+    name: str
+    content: str
+
+
+class RuleFilesView(msgspec.Struct):
+    """All files of a version."""
+
+    sha256: str
+    files: list[RuleFile]
+
+
+class ReplayView(msgspec.Struct):
+    """What the version would have done; samples are the words around a hit, digits masked, kept nowhere."""
+
+    version: RuleVersionView
+    replay: Replay
+
+
+class CheckView(msgspec.Struct):
+    """What the check found."""
+
+    version: RuleVersionView
+    check: Checked
+
+
+class RuleActView(msgspec.Struct):
+    """Who did what to the rules, when."""
+
+    number: int
+    at: Instant
+    kind: str
+    actor_id: str
+    version_id: Id | None
+    sha256: str | None
+    rule_id: str | None
+    facts: dict[str, Any] | None
+
+
+class BreakerView(msgspec.Struct):
+    """A rule that fell back to watch (`tripped_at`) or was armed again. `per_million`: shops stopped when it fell."""
+
+    rule_id: str
+    tripped_at: Instant | None
+    per_million: int
+    rearmed_at: Instant | None
+
+
+class RulesInForceView(msgspec.Struct):
+    """What is in force. `version` null: the folder's book. `here`: what the process that answers judges by."""
+
+    version: RuleVersionView | None
+    since: RuleActView | None
+    breakers: list[BreakerView]
+    here: RulesHere
+
+
+class RulesHere(msgspec.Struct):
+    """The book of one process."""
+
+    book: str
+    version: int
+    sha256: str
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+@get(
+    "/rule-packs",
+    opt=allow(*READERS),
+    operation_id="listRuleVersions",
+    summary="Versions of the rule book, newest first",
+    tags=["rules"],
+)
+async def list_versions(
+    request: Request[Any, Any, Any],
+    limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    cursor: Annotated[str | None, QueryParameter(pattern=VERSIONS.pattern)] = None,
+) -> Response[Page[RuleVersionView]]:
+    """Drafts, published and withdrawn ones; the folder's book is not among them."""
+    before = None if cursor is None else str(VERSIONS.read(cursor)[0])
+    more: list[str | None] = []
+
+    def shape(_: Context, found: list[RuleVersion]) -> Shaped:
+        more.append(VERSIONS.write(found[limit - 1].id) if len(found) > limit else None)
+        return Shaped(200, Page([_version(row) for row in found[:limit]], more[-1]))
+
+    response = await look(
+        request, lambda ctx: rule_versions.versions_before(ctx.tx.session, before, limit=limit + 1), shape
+    )
+    response.headers["Link"] = link_header("/v1/rule-packs", {"limit": limit}, next_cursor=more[-1])
+    return response
+
+
+@get(
+    "/rule-packs/in-force",
+    opt=allow(*READERS),
+    operation_id="getRulesInForce",
+    summary="What is in force, since when, and the rules that fell back to watch",
+    tags=["rules"],
+)
+async def get_in_force(request: Request[Any, Any, Any]) -> Response[RulesInForceView]:
+    """Every process follows within seconds; `here` says where this one stands."""
+
+    def shape(ctx: Context, found: publish_rules.Standing) -> Shaped:
+        book = ctx.house.rules()
+        return Shaped(
+            200,
+            RulesInForceView(
+                version=None if found.version is None else _version(found.version),
+                since=None if found.since is None else _act(found.since),
+                breakers=[
+                    BreakerView(row.id, _maybe(row.tripped_at), row.per_million, _maybe(row.rearmed_at))
+                    for row in found.breakers
+                ],
+                here=RulesHere(book.book_id, book.version, book.sha256),
+            ),
+        )
+
+    return await look(request, publish_rules.read_standing, shape)
+
+
+@get(
+    "/rule-packs/{version_id:uuid}",
+    opt=allow(*READERS),
+    operation_id="getRuleVersion",
+    summary="One version with what its check and replay found",
+    tags=["rules"],
+)
+async def get_version(request: Request[Any, Any, Any], version_id: FromPath[Id]) -> Response[RuleVersionView]:
+    """Its `sha256` is what the publisher names."""
+    return await look(request, lambda ctx: str(version_id), _shape)
+
+
+@get(
+    "/rule-packs/{version_id:uuid}/files",
+    opt=allow(*READERS),
+    operation_id="getRuleFiles",
+    summary="All files of a version",
+    tags=["rules"],
+)
+async def get_files(request: Request[Any, Any, Any], version_id: FromPath[Id]) -> Response[RuleFilesView]:
+    """As they were drafted."""
+
+    def shape(ctx: Context, files: Mapping[str, str]) -> Shaped:
+        sha256 = publish_rules.read_version(ctx, str(version_id)).sha256
+        return Shaped(200, RuleFilesView(sha256, [RuleFile(name, files[name]) for name in sorted(files)]))
+
+    return await look(request, lambda ctx: publish_rules.read_files(ctx, str(version_id)), shape)
+
+
+@get(
+    "/rule-acts",
+    opt=allow(*READERS),
+    operation_id="listRuleActs",
+    summary="Who did what to the rules, newest first",
+    tags=["rules"],
+)
+async def list_acts(
+    request: Request[Any, Any, Any],
+    limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    cursor: Annotated[str | None, QueryParameter(pattern=ACTS.pattern)] = None,
+) -> Response[Page[RuleActView]]:
+    """Append-only, numbers without gaps."""
+    before = None if cursor is None else _number(ACTS.read(cursor)[0])
+    more: list[str | None] = []
+
+    def shape(_: Context, found: list[RuleAct]) -> Shaped:
+        more.append(ACTS.write(found[limit - 1].number) if len(found) > limit else None)
+        return Shaped(200, Page([_act(row) for row in found[:limit]], more[-1]))
+
+    response = await look(
+        request, lambda ctx: rule_versions.acts_before(ctx.tx.session, before, limit=limit + 1), shape
+    )
+    response.headers["Link"] = link_header("/v1/rule-acts", {"limit": limit}, next_cursor=more[-1])
+    return response
+
+
+# --- the editor ------------------------------------------------------------------------------------------------------
+
+
+@post(
+    "/rule-packs",
+    opt=allow(*EDITOR, errors=(404,), dry_run=True, body_bytes_max=BODY_BYTES_MAX),
+    operation_id="draftRules",
+    summary="Draft a version of the rule book",
+    status_code=201,
+    tags=["rules"],
+)
+async def draft_one(request: Request[Any, Any, Any], data: JSONBody[RuleDraft]) -> Response[RuleVersionView]:
+    """422 `bad_rules` with file, line and reason; `version_not_raised`: raise the version in book.yaml."""
+    changes = {each.name: each.content for each in data.files}
+
+    def story(ctx: Context) -> str:
+        return publish_rules.draft(ctx, changes, base=data.base, note=data.note, schema_from=_rules(request).folder)
+
+    return await perform(request, story, lambda ctx, made: _shape(ctx, made, status=201))
+
+
+@post(
+    "/rule-packs/{version_id:uuid}/check",
+    opt=allow(*EDITOR, dry_run=True),
+    operation_id="checkRules",
+    summary="Run every example of every rule",
+    status_code=200,
+    tags=["rules"],
+)
+async def check_one(
+    request: Request[Any, Any, Any], version_id: FromPath[Id], data: JSONBody[Nothing]
+) -> Response[CheckView]:
+    """What fails is told with file and line, and the version stays a draft: correct it in a new one."""
+    name = str(version_id)
+
+    def gather(ctx: Context) -> dict[str, str]:
+        publish_rules.require_may(ctx, name, "check")
+        return publish_rules.read_files(ctx, name)
+
+    found = await _worked_out(request, gather, lambda files: check(files, _rules(request).folder))
+
+    def story(ctx: Context) -> Checked:
+        told = _known(found)
+        publish_rules.record_check(ctx, name, found=_summary(told), holds=told.holds)
+        return told
+
+    def shape(ctx: Context, told: Checked) -> Shaped:
+        return Shaped(200, CheckView(_version(publish_rules.read_version(ctx, name)), told))
+
+    return await perform(request, story, shape)
+
+
+@post(
+    "/rule-packs/{version_id:uuid}/replay",
+    opt=allow(*REPLAYERS, dry_run=True),
+    operation_id="replayRules",
+    summary="What the version would have done to past messages",
+    status_code=200,
+    tags=["rules"],
+)
+async def replay_one(
+    request: Request[Any, Any, Any], version_id: FromPath[Id], data: JSONBody[ReplayAsked]
+) -> Response[ReplayView]:
+    """New and lost hits by rule beside what is in force, with a few masked samples that are kept nowhere."""
+    name = str(version_id)
+
+    def gather(ctx: Context) -> tuple[dict[str, str], dict[str, str], list[PastMessage]]:
+        publish_rules.require_may(ctx, name, "replay")
+        before = publish_rules.files_in_force(ctx, _rules(request).folder)
+        return publish_rules.read_files(ctx, name), before, past_messages.newest(ctx.tx, limit=data.messages)
+
+    found = await _worked_out(request, gather, lambda read: replay(*read, _rules(request).folder))
+
+    def story(ctx: Context) -> Replay:
+        told = _known(found)
+        publish_rules.record_replay(ctx, name, found=_without_words(told))
+        return told
+
+    def shape(ctx: Context, told: Replay) -> Shaped:
+        return Shaped(200, ReplayView(_version(publish_rules.read_version(ctx, name)), told))
+
+    return await perform(request, story, shape)
+
+
+@post(
+    "/rule-packs/{version_id:uuid}/withdraw",
+    opt=allow(*EDITOR, dry_run=True),
+    operation_id="withdrawRules",
+    summary="The author takes a draft back",
+    status_code=200,
+    tags=["rules"],
+)
+async def withdraw_one(
+    request: Request[Any, Any, Any], version_id: FromPath[Id], data: JSONBody[Nothing]
+) -> Response[RuleVersionView]:
+    """Its files stay, for whoever asks later."""
+
+    def story(ctx: Context) -> str:
+        publish_rules.withdraw(ctx, str(version_id))
+        return str(version_id)
+
+    return await perform(request, story, _shape)
+
+
+# --- the second person -----------------------------------------------------------------------------------------------
+
+
+@post(
+    "/rule-packs/{version_id:uuid}/publish",
+    opt=allow(Role.SUPERVISOR, dry_run=True),
+    operation_id="publishRules",
+    summary="Bring a version into force",
+    status_code=200,
+    tags=["rules"],
+)
+async def publish_one(
+    request: Request[Any, Any, Any], version_id: FromPath[Id], data: JSONBody[PublicationAsked]
+) -> Response[RuleVersionView]:
+    """403 `author_may_not_publish`; in force in every process within seconds, nothing under way is disturbed."""
+
+    def story(ctx: Context) -> str:
+        publish_rules.publish(ctx, str(version_id), sha256=data.sha256, schema_from=_rules(request).folder)
+        return str(version_id)
+
+    return await perform(request, story, _shape)
+
+
+@post(
+    "/rule-packs/{version_id:uuid}/roll-back",
+    opt=allow(Role.SUPERVISOR, dry_run=True),
+    operation_id="rollBackRules",
+    summary="Bring an earlier version into force again",
+    status_code=200,
+    tags=["rules"],
+)
+async def roll_back_one(
+    request: Request[Any, Any, Any], version_id: FromPath[Id], data: JSONBody[Nothing]
+) -> Response[RuleVersionView]:
+    """Only what was published before; one person is enough."""
+
+    def story(ctx: Context) -> str:
+        publish_rules.roll_back(ctx, str(version_id))
+        return str(version_id)
+
+    return await perform(request, story, _shape)
+
+
+@post(
+    "/rule-packs/folder/roll-back",
+    opt=allow(Role.SUPERVISOR, dry_run=True, errors=(409,)),
+    operation_id="rollBackToFolder",
+    summary="Bring the book of the rules folder into force again",
+    status_code=200,
+    tags=["rules"],
+)
+async def roll_back_to_folder(request: Request[Any, Any, Any], data: JSONBody[Nothing]) -> Response[RuleActView]:
+    """Version zero: what came with the program."""
+
+    def story(ctx: Context) -> None:
+        publish_rules.roll_back(ctx, None)
+
+    return await perform(request, story, _last_act)
+
+
+@post(
+    "/rule-breakers/{rule_id:str}/rearm",
+    opt=allow(Role.SUPERVISOR, dry_run=True),
+    operation_id="rearmRule",
+    summary="Let a rule act again that fell back to watch",
+    status_code=200,
+    tags=["rules"],
+)
+async def rearm_one(
+    request: Request[Any, Any, Any],
+    rule_id: FromPath[Annotated[str, msgspec.Meta(max_length=96, pattern=rf"^[a-z0-9_.]{{1,96}}{END}")]],
+    data: JSONBody[Nothing],
+) -> Response[RuleActView]:
+    """What it stopped when it fell is then no alarm for a week, unless it becomes half as much again."""
+
+    def story(ctx: Context) -> None:
+        publish_rules.rearm(ctx, rule_id)
+
+    return await perform(request, story, _last_act)
+
+
+# --- shared ----------------------------------------------------------------------------------------------------------
+
+
+async def _worked_out(
+    request: Request[Any, Any, Any], gather: Callable[[Context], Read], work: Callable[[Read], T]
+) -> T | None:
+    """What a child finds in values that a transaction has read, which is over when the child begins.
+
+    Returns:
+        None where this key was answered before: `perform` says the stored answer.
+    """
+    run, who, arrived = runner(request), actor(request), received_at(request)
+    key_id = answer_id(who.subject, idempotency_key(request))
+
+    def read(tx: Transaction) -> Read | None:
+        if tx.rows("SELECT 1 FROM idempotency WHERE id = ?", (key_id,)):
+            return None
+        return gather(run.house.context(tx, actor=who, now=run.now(), received_at=arrived))
+
+    values = await asyncio.wrap_future(run.database.submit_read(read))
+    return None if values is None else await _in_a_child(request, lambda: work(values))
+
+
+async def _in_a_child(request: Request[Any, Any, Any], work: Callable[[], T]) -> T:
+    """One at a time in a process; whoever would wait too long is told to come back."""
+    turn: asyncio.Semaphore = request.app.state.rule_work
+    try:
+        await asyncio.wait_for(turn.acquire(), WAIT_SECONDS)
+    except TimeoutError:
+        raise Busy from None
+    try:
+        return await asyncio.to_thread(work)
+    except BadPack as bad:
+        raise BadRules(bad) from bad
+    except ChildFailed as failed:
+        raise BadRules(BadPack("book.yaml", 1, str(failed))) from failed
+    finally:
+        turn.release()
+
+
+def _rules(request: Request[Any, Any, Any]) -> RulesInForce:
+    rules: RulesInForce = request.app.state.rules
+    return rules
+
+
+def _known(found: T | None) -> T:
+    """What was worked out; the stored answer may have been forgotten between the two looks."""
+    if found is None:
+        raise Busy
+    return found
+
+
+def _summary(found: Checked) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(found)
+    del plain["failures"]
+    return plain
+
+
+def _without_words(found: Replay) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(found)
+    for difference in plain["rules"].values():
+        del difference["new_samples"], difference["lost_samples"]
+    return plain
+
+
+def _shape(ctx: Context, version_id: str, *, status: int = 200) -> Shaped:
+    return Shaped(status, _version(publish_rules.read_version(ctx, version_id)))
+
+
+def _last_act(ctx: Context, _: None) -> Shaped:
+    return Shaped(200, _act(rule_versions.acts_before(ctx.tx.session, None, limit=1)[0]))
+
+
+def _version(row: RuleVersion) -> RuleVersionView:
+    return RuleVersionView(
+        id=Id(row.id),
+        book=row.book_id,
+        version=row.book_version,
+        sha256=row.sha256,
+        state=row.state,
+        note=row.note,
+        author_id=row.author_id,
+        publisher_id=row.publisher_id,
+        checked=row.checked,
+        replayed=row.replayed,
+        created_at=instant_text(row.created_at),
+        published_at=_maybe(row.published_at),
+    )
+
+
+def _act(row: RuleAct) -> RuleActView:
+    return RuleActView(
+        number=row.number,
+        at=instant_text(row.at),
+        kind=row.kind,
+        actor_id=row.actor_id,
+        version_id=None if row.version_id is None else Id(row.version_id),
+        sha256=row.sha256,
+        rule_id=row.rule_id,
+        facts=row.facts,
+    )
+
+
+def _maybe(at: Any) -> str | None:
+    return None if at is None else instant_text(at)
+
+
+def _number(position: object) -> int:
+    assert isinstance(position, int), "the pattern of the cursor lets only numbers through"
+    return position
+
+
+HANDLERS = [
+    list_versions,
+    get_in_force,
+    get_version,
+    get_files,
+    list_acts,
+    draft_one,
+    check_one,
+    replay_one,
+    withdraw_one,
+    publish_one,
+    roll_back_one,
+    roll_back_to_folder,
+    rearm_one,
+]

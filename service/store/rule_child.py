@@ -1,0 +1,233 @@
+"""Work on a rule book in a process of its own, so that no request waits for it: build, check, replay."""
+
+from __future__ import annotations
+
+import pickle
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from service.domain.disguises import SyllableTable
+from service.store.rule_archive import Files, laid_out
+from service.store.rule_replay import PastMessage, Replay
+from service.store.rule_yaml import BadPack
+from service.store.rulepacks import FailedExample, RuleBook, check_examples, load_rule_book
+
+SECONDS_MAX: Final = 120  # choice: 100,000 terms take a few
+MEMORY_BYTES_MAX: Final = 4 << 30  # choice: a million terms take one gigabyte
+FAILURES_SHOWN: Final = 50  # of a check
+PAUSE_SECONDS: Final = 0.002  # between two parts of a book: others have their turn
+ROOT: Final = Path(__file__).parent.parent.parent
+# Parts of a book that are carried over one by one: each holds the interpreter lock while it is read.
+_PARTS: Final = frozenset({"Automaton", "ByteMatcher", "FastMatcher"})
+_SYLLABLES: Final = "syllables"  # everybody has them already
+
+
+class ChildFailed(Exception):
+    """The process ended without an answer: killed, out of memory, out of time."""
+
+
+class Task(msgspec.Struct):
+    """What a child is asked for. `work`: build, check or replay."""
+
+    work: str
+    files: dict[str, str]
+    schema_from: str
+    files_before: dict[str, str] = {}
+    messages: list[PastMessage] = []
+
+
+class Fault(msgspec.Struct):
+    """Why a book cannot be used, and where."""
+
+    file: str
+    line: int
+    reason: str
+
+
+class Failure(msgspec.Struct):
+    """An example that did not do as it should."""
+
+    file: str
+    line: int
+    rule: str
+    wanted: str
+    text: str
+    platform: str
+    got: list[str]
+
+
+class Checked(msgspec.Struct):
+    """What a check found. `failures` are the first FAILURES_SHOWN."""
+
+    holds: bool
+    rules: int = 0
+    acting: int = 0
+    examples: int = 0
+    failed: int = 0
+    failures: list[Failure] = []
+    fault: Fault | None = None
+
+
+class Answer(msgspec.Struct):
+    """What a child answers; a build answers `parts`."""
+
+    fault: Fault | None = None
+    checked: Checked | None = None
+    replayed: Replay | None = None
+    parts: list[tuple[str, bytes]] = []
+
+
+# -- the parent's side
+
+
+def build(files: Files, schema_from: Path, *, syllables: SyllableTable) -> RuleBook:
+    """A compiled book, built by a child and read here part by part.
+
+    Raises:
+        BadPack: the files are not as they must be.
+        ChildFailed: no answer.
+    """
+    return _joined(_ask(Task("build", dict(files), str(schema_from))).parts, syllables)
+
+
+def check(files: Files, schema_from: Path) -> Checked:
+    """Every example of every rule; a file that cannot be used is a finding, too.
+
+    Raises:
+        ChildFailed: no answer.
+    """
+    try:
+        found = _ask(Task("check", dict(files), str(schema_from))).checked
+    except BadPack as bad:
+        return Checked(False, fault=Fault(bad.file, bad.line, bad.reason))
+    assert found is not None, "a check answers"
+    return found
+
+
+def replay(files: Files, files_before: Files, messages: list[PastMessage], schema_from: Path) -> Replay:
+    """What the files would have done to past messages, beside what was in force.
+
+    Raises:
+        BadPack: the files are not as they must be.
+        ChildFailed: no answer.
+    """
+    found = _ask(Task("replay", dict(files), str(schema_from), dict(files_before), messages)).replayed
+    assert found is not None, "a replay answers"
+    return found
+
+
+def _ask(task: Task) -> Answer:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "service.store.rule_child"],
+            input=msgspec.msgpack.encode(task),
+            capture_output=True,
+            cwd=ROOT,
+            timeout=SECONDS_MAX,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise ChildFailed(f"no answer after {SECONDS_MAX} s") from late
+    if done.returncode:
+        raise ChildFailed(f"exit code {done.returncode}: {done.stderr.decode(errors='replace')[-500:]}")
+    answer = msgspec.msgpack.decode(done.stdout, type=Answer)
+    if answer.fault is not None:
+        raise BadPack(answer.fault.file, answer.fault.line, answer.fault.reason)
+    return answer
+
+
+class _Joiner(pickle.Unpickler):
+    def __init__(self, content: bytes, parts: Mapping[str, object]) -> None:
+        super().__init__(BytesIO(content))
+        self._parts = parts
+
+    def persistent_load(self, pid: Any) -> Any:
+        return self._parts[pid]
+
+
+def _joined(parts: Iterable[tuple[str, bytes]], syllables: SyllableTable) -> RuleBook:
+    """The book again; what comes from our own child is trusted."""
+    known: dict[str, object] = {_SYLLABLES: syllables}
+    for name, content in parts:
+        known[name] = _Joiner(content, known).load()
+        time.sleep(PAUSE_SECONDS)
+    book = known["book"]
+    assert isinstance(book, RuleBook), "a build answers with a book"
+    return book
+
+
+# -- the child's side
+
+
+class _Splitter(pickle.Pickler):
+    def __init__(self, out: BytesIO, parts: dict[int, tuple[str, object]]) -> None:
+        super().__init__(out, protocol=5)
+        self._parts = parts
+
+    def persistent_id(self, obj: Any) -> str | None:
+        if isinstance(obj, SyllableTable):
+            return _SYLLABLES
+        if type(obj).__name__ not in _PARTS:
+            return None
+        return self._parts.setdefault(id(obj), (f"part {len(self._parts)}", obj))[0]
+
+
+def _split(book: RuleBook) -> list[tuple[str, bytes]]:
+    found: dict[int, tuple[str, object]] = {}
+    whole = BytesIO()
+    _Splitter(whole, found).dump(book)
+    return [*((name, pickle.dumps(part, 5)) for name, part in found.values()), ("book", whole.getvalue())]
+
+
+def _work(task: Task) -> Answer:
+    schema_from = Path(task.schema_from)
+    try:
+        with laid_out(task.files, schema_from) as folder:
+            book = load_rule_book(folder)
+        book.compile()
+        if task.work == "check":
+            return Answer(checked=_checked(book))
+        if task.work == "replay":
+            with laid_out(task.files_before, schema_from) as folder:
+                before = load_rule_book(folder)
+            replay = Replay()
+            for message in task.messages:
+                replay.note_message(message, before, book)
+            return Answer(replayed=replay)
+        return Answer(parts=_split(book))
+    except BadPack as bad:
+        return Answer(fault=Fault(bad.file, bad.line, bad.reason))
+
+
+def _checked(book: RuleBook) -> Checked:
+    failed = check_examples(book)
+    return Checked(
+        holds=not failed,
+        rules=len(book.rules),
+        acting=sum(rule.acts for rule in book.rules),
+        examples=sum(len(rule.hits) + len(rule.passes) for rule in book.rules),
+        failed=len(failed),
+        failures=[_failure(each) for each in failed[:FAILURES_SHOWN]],
+    )
+
+
+def _failure(each: FailedExample) -> Failure:
+    return Failure(each.file, each.line, each.rule, each.wanted, each.text[:200], each.platform, list(each.got[:20]))
+
+
+def _main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+    task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Task)
+    sys.stdout.buffer.write(msgspec.msgpack.encode(_work(task)))
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,73 @@
+"""The rule book in force in this process: one reference, swapped whole; requests under way keep the book they have."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+from service.store import rule_child, rule_versions
+from service.store.engine import Transaction
+from service.store.rule_versions import InForce
+from service.store.rulepacks import RuleBook
+
+
+class RulesInForce:
+    """Give it to `House.rules`: calling it gives the book in force now.
+
+    Args:
+        folder_book: the book of the rules folder, version zero: in force until something was published.
+    """
+
+    def __init__(self, folder_book: RuleBook, folder: Path) -> None:
+        self.folder = folder
+        self.folder_book = folder_book
+        self._whole = folder_book  # as published, no rule fallen back
+        self._book = folder_book
+        self.state = InForce(0, None, None, frozenset())
+
+    def __call__(self) -> RuleBook:
+        """The book in force."""
+        return self._book
+
+    @property
+    def acting(self) -> frozenset[str]:
+        """The rules that act now."""
+        return frozenset(rule.id for rule in self._book.rules if rule.acts)
+
+    def differs(self, tx: Transaction) -> bool:
+        """Whether anything was done to the rules since this process last looked: one descent of an index."""
+        return rule_versions.last_act(tx) != self.state.last_act
+
+    def follow(self, told: InForce, files: dict[str, str] | None) -> bool:
+        """Bring into force what the database says; returns whether the version changed.
+
+        Args:
+            files: of that version, where it is neither the folder's book nor the one in force.
+
+        Raises:
+            BadPack: the files are not as they must be; what is in force stays.
+            ChildFailed: the build ended without an answer; what is in force stays.
+        """
+        whole = self._whole
+        if told.sha256 is None:
+            whole = self.folder_book
+        elif files is not None:
+            whole = self._built(files)
+        changed = whole is not self._whole
+        self._book = whole.with_watched(told.tripped)
+        self._whole, self.state = whole, told
+        return changed
+
+    def has(self, told: InForce) -> bool:
+        """Whether the version it names is here already, compiled."""
+        return told.sha256 is None or told.sha256 == self._whole.sha256
+
+    def _built(self, files: dict[str, str]) -> RuleBook:
+        """Built elsewhere; the collector stays away while it is read, and never walks it."""
+        gc.disable()
+        try:
+            book = rule_child.build(files, self.folder, syllables=self.folder_book.syllables)
+            gc.freeze()
+        finally:
+            gc.enable()
+        return book
