@@ -434,3 +434,28 @@ def test_a_list_over_http_pages_and_filters(http: HttpWorld) -> None:
     assert http.get("buyer", "/disputes", assignee="agent-1").status_code == 403
     assert http.get("agent", "/disputes").json()["items"] == []
     assert len(http.get("auditor", "/disputes", due_before="2026-11-25T10:00:00.000001+08:00").json()["items"]) == 3
+
+
+@pytest.mark.parametrize("year", ["0001-01-01", "9999-12-31", "1999-12-30", "2200-01-02"])
+@pytest.mark.parametrize("clock", ["T00:00:00+14:00", "T23:59:59.999999-12:00", "T12:00:00Z"])
+def test_an_instant_that_no_calendar_of_ours_shows_is_no_filter(http: HttpWorld, year: str, clock: str) -> None:
+    """The ends of the calendar overflow in another zone: a clear refusal, the same as in a body, never 500."""
+    http.open_one()
+
+    refused = http.get("buyer", "/disputes", due_before=year + clock)
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "instant_out_of_range")
+
+
+@pytest.mark.parametrize("edge", ["2000-01-01T00:00:00Z", "2199-12-31T00:00:00Z", "2199-12-31T14:00:00+14:00"])
+def test_the_ends_of_our_calendar_are_filters_like_any_other(http: HttpWorld, edge: str) -> None:
+    """What is taken is answered, in pages whose links are good."""
+    for _ in range(2):
+        http.open_one()
+
+    page = http.get("buyer", "/disputes", due_before=edge, limit=1)
+
+    assert (page.status_code, len(page.json()["items"])) == (200, 0 if edge.startswith("2000") else 1)
+    for link in page.headers["Link"].split(", "):
+        address = link[1:].partition(">")[0]
+        assert http.client.get(address, headers=http.as_("buyer")).status_code == 200

@@ -22,6 +22,7 @@ from service.flows.take_orders import LineSnapshot, OrderSnapshot, OrderTaken, P
 from service.store import tables
 from service.store.signing import signed_headers
 from service.store.writes import Plan
+from tests.one_of_each import EXAMPLES
 from tests.over_http import HttpWorld, new_http_world
 from tests.world import MARKETPLACE, World, new_world
 
@@ -325,6 +326,87 @@ def test_where_a_secret_is_set_what_is_pushed_is_signed(edge: HttpWorld) -> None
     assert [r.status_code for r in (bare, tampered, mismatch, good)] == [401, 401, 400, 200]
     assert mismatch.json()["code"] == "event_id_mismatch"
     assert len(edge.rows(tables.Order, id="order-1")) == 1
+
+
+# --- staff ----------------------------------------------------------------------------------------------------------
+
+STAFF = {"id": "demo-agent-1", "buyer_id": "demo-buyer-1", "active": True}
+
+
+def test_the_marketplace_says_which_account_an_agent_shops_with(edge: HttpWorld) -> None:
+    """Edge case 28: agent with a conflict of interest excluded; the demo's marketplace may say so."""
+    dispute = edge.open_one()
+    assert edge.act("owner", dispute, "seller-refuse", EXAMPLES["refuseRequest"]).status_code == 200
+    assert edge.act("buyer", dispute, "request-intervention", EXAMPLES["requestIntervention"]).status_code == 200
+
+    told = edge.post("marketplace", "/staff-accounts", STAFF)
+    own_purchase = edge.act("agent", dispute, "accept-dispute")
+    left = edge.post("marketplace", "/staff-accounts", {"id": "demo-agent-1"})
+    accepted = edge.act("agent", dispute, "accept-dispute")
+
+    assert (told.status_code, told.json()) == (200, STAFF)
+    assert own_purchase.json()["code"] == "conflict_of_interest"
+    assert left.json() == {"id": "demo-agent-1", "buyer_id": None, "active": True}
+    assert accepted.status_code == 200
+
+
+def test_the_same_word_about_staff_twice_is_one(edge: HttpWorld) -> None:
+    """Edge case 1: the same event id is answered the same, with another body it is refused; trying keeps nothing."""
+    tried = edge.post("marketplace", "/staff-accounts", STAFF, Prefer="dry-run")
+    nothing = edge.rows(tables.StaffAccount)
+    first = edge.post("marketplace", "/staff-accounts", STAFF, key="event-0001")
+    edge.pass_time(seconds=5)
+    again = edge.post("marketplace", "/staff-accounts", STAFF, key="event-0001")
+    other = edge.post("marketplace", "/staff-accounts", STAFF | {"active": False}, key="event-0001")
+
+    assert (tried.status_code, tried.headers["Preference-Applied"], nothing) == (200, "dry-run", [])
+    assert (again.json(), again.headers["Idempotency-Replayed"]) == (first.json(), "true")
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    row = edge.row(tables.StaffAccount)
+    assert (row.buyer_id, row.active, row.updated_at) == ("demo-buyer-1", True, edge.now - 5 * SECOND)
+
+
+@pytest.mark.parametrize("user", ["buyer", "owner", "seat", "agent", "supervisor", "auditor", "rules-editor"])
+def test_no_person_says_who_works_here(edge: HttpWorld, user: str) -> None:
+    """api.md section 3: the marketplace's systems push; everybody else is 403."""
+    answer = edge.post(user, "/staff-accounts", STAFF)
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "role_not_allowed")
+    assert edge.rows(tables.StaffAccount) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"id": ""},
+        {"id": "x" * 65},
+        {"id": "two words"},
+        {"id": None},
+        {"id": "agent-1", "buyer_id": ""},
+        {"id": "agent-1", "active": "yes"},
+        {"id": "agent-1", "role": "supervisor"},
+    ],
+)
+def test_a_word_about_staff_that_is_not_as_documented_is_refused(edge: HttpWorld, body: dict[str, Any]) -> None:
+    """400 with the place of the mistake, and nothing is kept."""
+    answer = edge.post("marketplace", "/staff-accounts", body)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+    assert answer.json()["errors"]
+    assert edge.rows(tables.StaffAccount) == []
+
+
+def test_a_word_about_staff_is_within_the_keys_scopes_and_signed_where_a_secret_is_set(edge: HttpWorld) -> None:
+    """What systems push is signed (docs/operations.md, SYSTEMS_SECRET)."""
+    lacking = send(edge, system_key(edge, "orders"), "/staff-accounts", STAFF)
+    edge.app.state.systems_secrets = (SECRET,)
+    bare = edge.post("marketplace", "/staff-accounts", STAFF, key="event-0001")
+    signature = signed_headers(secret=SECRET, message_id="event-0002", at=edge.now, body=json.dumps(STAFF))
+    good = send(edge, system_key(edge, "staff"), "/staff-accounts", STAFF, event="event-0002", **signature)
+
+    assert (lacking.status_code, lacking.json()["code"]) == (403, "scope_missing")
+    assert (bare.status_code, good.status_code) == (401, 200)
 
 
 def test_amounts_of_one_order_are_of_one_currency(edge: HttpWorld) -> None:

@@ -13,13 +13,14 @@ from service.domain.calendar import business_time_between
 from service.domain.policy import DEFAULT
 from service.flows import ask_merchant, negotiate, serve_ticket, settle_dispute
 from service.flows.ask_merchant import Asked
+from service.flows.call_platform import Call, call_platform
 from service.flows.negotiate import Offering
 from service.flows.receive_reply import Said, receive_reply
 from service.flows.serve_ticket import TicketAnswer, TicketWanted
 from service.store import tables, timers
 from service.store.writes import Plan
 from tests.judge import at_work, dispute, due, put, rule, tick
-from tests.world import AGENT, OWNER, World, new_world
+from tests.world import AGENT, BUYER, OWNER, World, new_world
 
 
 @pytest.fixture
@@ -258,3 +259,20 @@ def test_handing_the_case_over_does_not_start_the_alarm_anew(world: World) -> No
     world.tell(AGENT, lambda ctx: settle_dispute.transfer(ctx, dispute_id, assignee_id="agent-2"))
 
     assert due(world, dispute_id, "rule_alarm") == before
+
+
+def test_no_number_of_clocks_below_a_dispute_hides_its_own(world: World) -> None:
+    """A shop that fills the dispute with loose promises, each with a clock, does not take the buyer's right away."""
+    dispute_id = world.make_dispute("refused")
+    row = {
+        "dispute_id": dispute_id,
+        "name": "promise_lapse",
+        "due_at": world.now,
+        "fires_at": world.now + timedelta(days=1),
+    }
+    world.insert(*((tables.Timer, row | {"id": f"p-{n}:promise_lapse", "subject_id": f"p-{n}"}) for n in range(510)))
+
+    world.tell(BUYER, lambda ctx: call_platform(ctx, dispute_id, Call("other")))
+
+    assert world.row(tables.Dispute, id=dispute_id).state == "intervention_requested"
+    assert "escalate_window" not in world.armed(dispute_id)

@@ -67,6 +67,19 @@ def test_a_warning_that_comes_too_late_is_not_given(world: World) -> None:
     assert world.row(tables.Inquiry, id=inquiry).state == "expired"
 
 
+@pytest.mark.parametrize(("left", "told"), [(45, [45]), (20, [20]), (9.5, [10])])
+def test_after_a_pause_of_ours_one_warning_says_what_is_really_left(world: World, left: float, told: list[int]) -> None:
+    """A warning armed for 60 s is not given out as that when 10 s are left; two that are due together are one."""
+    dispute, inquiry = ask(world)
+    due_at = world.row(tables.Inquiry, id=inquiry).due_at
+    assert due_at is not None
+
+    fire(world, at=due_at - timedelta(seconds=left))
+
+    events = [e for e in world.rows(tables.Outbox, dispute_id=dispute) if e.type == "inquiry.warning"]
+    assert [e.payload["seconds_left"] for e in events] == told
+
+
 def test_sending_anyway_after_the_window_is_too_late_and_kept(world: World) -> None:
     """Edge case 14: popup left open past the window; late "send anyway" → 409 `window_closed`, stored as attempt."""
     dispute, inquiry = ask(world)

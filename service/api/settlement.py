@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 
 from service.api.approvals import gateways_word, proposal_responses, proposed_instead
 from service.api.case_shapes import DisputeView
-from service.api.perform import Shaped, look, perform
+from service.api.perform import Shaped, look
 from service.api.settlement_shapes import (
     AppealBody,
     Appeals,
@@ -18,8 +18,6 @@ from service.api.settlement_shapes import (
     Refunds,
     RulingBody,
     Rulings,
-    StaffBody,
-    StaffView,
     TransferBody,
     appeal_view,
     cites_of,
@@ -34,7 +32,7 @@ from service.domain.staff import Role
 from service.flows.context import Context
 from service.flows.hear_appeal import Appealing, NewFile, appeal, overturn, remand, uphold, withdraw_appeal
 from service.flows.read_settlement import read_appeals, read_refunds, read_rulings
-from service.flows.settle_dispute import accept_dispute, accept_ruling, issue_ruling, know_staff, release, transfer
+from service.flows.settle_dispute import accept_dispute, accept_ruling, issue_ruling, release, transfer
 from service.flows.take_payment_in_hand import propose_settlement, retry_execution
 from service.store.disputes import CaseFile
 
@@ -89,23 +87,6 @@ async def release_one(
 ) -> Response[DisputeView]:
     """Every clock runs on."""
     return await act(request, dispute_id, lambda ctx: release(ctx, str(dispute_id)))
-
-
-@post(
-    "/staff-accounts",
-    opt=allow(Role.SYSTEM, scopes=("staff",), dry_run=True),
-    operation_id="pushStaffAccount",
-    summary="Which account a person of the platform shops with",
-    status_code=200,
-    tags=["systems"],
-)
-async def push_staff(request: Request[Any, Any, Any], data: JSONBody[StaffBody]) -> Response[StaffView]:
-    """Nobody works on their own purchase: they neither accept, are handed, rule on nor review it."""
-
-    def story(ctx: Context) -> None:
-        know_staff(ctx, data.id, buyer_id=data.buyer_id, active=data.active)
-
-    return await perform(request, story, lambda *_: Shaped(200, StaffView(data.id, data.buyer_id, data.active)))
 
 
 # --- the ruling -----------------------------------------------------------------------------------------------------
@@ -329,7 +310,6 @@ HANDLERS = [
     accept_one,
     transfer_one,
     release_one,
-    push_staff,
     rule_one,
     accept_ruling_one,
     appeal_one,

@@ -78,22 +78,6 @@ class TransferBody(msgspec.Struct, forbid_unknown_fields=True):
     assignee_id: MarketplaceId
 
 
-class StaffBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Which account a person of the platform shops with, if any, and whether they still work there."""
-
-    id: MarketplaceId
-    buyer_id: MarketplaceId | None = None
-    active: bool = True
-
-
-class StaffView(msgspec.Struct):
-    """What we know now."""
-
-    id: str
-    buyer_id: str | None
-    active: bool
-
-
 class OfflineBody(msgspec.Struct, forbid_unknown_fields=True):
     """Proof of a payment made outside: a file uploaded before."""
 

@@ -116,13 +116,13 @@ def sane_instant(at: datetime) -> datetime:
 
 
 def read_instant(text: str, *, name: str) -> datetime:
-    """An instant from the query, where no reader looks at types.
+    """An instant from the query, where no reader looks at types, in UTC.
 
     Raises:
-        Refusal: 400 `invalid`: not RFC 3339 with an offset.
+        Refusal: 400 `invalid`: not RFC 3339 with an offset; 422 `instant_out_of_range`, as `sane_instant`.
     """
     try:
-        return convert(text, InstantIn)
+        return sane_instant(convert(text, InstantIn))
     except ValidationError as error:
         told = {"in": "query", "pointer": f"/{name}", "message": str(error)}
         raise Refusal(

@@ -1,4 +1,4 @@
-"""The marketplace's systems over HTTP: order snapshots and carrier scans, by API key, signed where a secret is set.
+"""The marketplace's systems over HTTP: orders, carrier scans, staff; by API key, signed where a secret is set.
 
 A system's own event id is its Idempotency-Key: the same event twice is answered the same and does nothing twice.
 """
@@ -19,6 +19,7 @@ from service.domain.errors import GuardFailed, Kind, Refusal
 from service.domain.staff import Role
 from service.flows.context import Context
 from service.flows.return_goods import Scan, ScanTaken, take_scan
+from service.flows.settle_dispute import know_staff
 from service.flows.take_orders import LineSnapshot, OrderSnapshot, OrderTaken, Parcel, take_order, take_parcel
 from service.store.signing import require_signature
 
@@ -88,6 +89,22 @@ class LogisticsTakenView(msgspec.Struct):
     kept_promises: list[Id]
 
 
+class StaffBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Which account a person of the platform shops with, if any, and whether they still work there."""
+
+    id: MarketplaceId
+    buyer_id: MarketplaceId | None = None
+    active: bool = True
+
+
+class StaffView(msgspec.Struct):
+    """What we know now."""
+
+    id: str
+    buyer_id: str | None
+    active: bool
+
+
 @post(
     "/orders",
     status_code=200,
@@ -121,6 +138,24 @@ async def push_event(request: Request[Any, Any, Any], data: JSONBody[LogisticsEv
     if data.parcel == "return":
         return await _returning(request, data)
     return await _to_buyer(request, data)
+
+
+@post(
+    "/staff-accounts",
+    status_code=200,
+    opt=allow(Role.SYSTEM, scopes=("staff",), dry_run=True),
+    operation_id="pushStaffAccount",
+    summary="Which account a person of the platform shops with",
+    tags=["systems"],
+)
+async def push_staff(request: Request[Any, Any, Any], data: JSONBody[StaffBody]) -> Response[StaffView]:
+    """Nobody works on their own purchase: they neither accept, are handed, rule on nor review it."""
+    await require_signed(request)
+
+    def story(ctx: Context) -> None:
+        know_staff(ctx, data.id, buyer_id=data.buyer_id, active=data.active)
+
+    return await perform(request, story, lambda *_: Shaped(200, StaffView(data.id, data.buyer_id, data.active)))
 
 
 async def _returning(request: Request[Any, Any, Any], data: LogisticsEvent) -> Response[Any]:
@@ -207,4 +242,4 @@ def _snapshot(data: OrderIn) -> OrderSnapshot:
     )
 
 
-HANDLERS = [push_order, push_event]
+HANDLERS = [push_order, push_event, push_staff]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
 from types import MappingProxyType
 
 from service.domain.errors import Conflict
@@ -16,15 +18,20 @@ from service.store.timers import DueTimer
 
 
 def warn(ctx: Context, timer: DueTimer) -> None:
-    """So much time is left (R1w).
+    """So much time is left (R1w), as it really is: after a pause of ours less than the warning was armed for.
 
     Raises:
-        Conflict: `inquiry_not_waiting`: it has been answered or has ended, nobody needs the warning.
+        Conflict: `inquiry_not_waiting`: it has been answered or has ended, or the next warning is due as well and says
+            it all; nobody needs this one.
     """
     case, inquiry = _inquiry(ctx, timer)
     if inquiry.state != "awaiting_merchant" or inquiry.due_at is None or ctx.now >= inquiry.due_at:
         raise Conflict("inquiry_not_waiting", zh="无需提醒", en="Nobody is waited for", state=inquiry.state)
-    seconds = int(timer.name.removeprefix("reply_warning_"))
+    left = inquiry.due_at - ctx.now
+    armed_for = timedelta(seconds=int(timer.name.removeprefix("reply_warning_")))
+    if any(left <= warning < armed_for for warning in ctx.policy_of(case.dispute).reply_warnings):
+        raise Conflict("inquiry_not_waiting", zh="无需提醒", en="The next warning says it", state=inquiry.state)
+    seconds = math.ceil(left.total_seconds())
     ctx.follow(case.dispute)
     ctx.record(
         "inquiry.warned",

@@ -113,9 +113,11 @@ class CaseFile:
 
     @cached_property
     def timers(self) -> Sequence[Timer]:
-        """Armed timers of the dispute and its children, soonest first."""
+        """Armed timers of the dispute and its children, soonest first; its own are there however many there are."""
         statement = select(Timer).where(Timer.dispute_id == self.dispute.id, col(Timer.done_at).is_(None))
-        return self._session.exec(statement.order_by(col(Timer.due_at), col(Timer.id)).limit(CHILDREN_MAX)).all()
+        own_first = (col(Timer.subject_id) != self.dispute.id, col(Timer.due_at), col(Timer.id))
+        found = self._session.exec(statement.order_by(*own_first).limit(CHILDREN_MAX)).all()
+        return sorted(found, key=lambda timer: (timer.due_at, timer.id))
 
     @property
     def ruling(self) -> Ruling | None:
