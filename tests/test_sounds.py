@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.domain.disguises import SyllableTable, toneless_syllables
@@ -19,9 +19,10 @@ typed = st.lists(st.sampled_from(["wei", "xin", "xian", "g", "zz", "a", "微", "
 @pytest.fixture(scope="module")
 def ear() -> Ear:
     words = [Spoken("加微信", 0, grouped=False), Spoken("转账", 1, grouped=False), Spoken("微信", 2, grouped=True)]
-    return Ear(words, words, SyllableTable())
+    return Ear(words, words, SyllableTable(), common_pairs=frozenset({"围巾", "包裹"}))
 
 
+@settings(deadline=None)
 @given(pieces=typed)
 def test_letters_are_pinyin_when_syllables_fill_them(pieces: list[str]) -> None:
     """Before and after every place, as far as the bound, the answer is that of a pattern of all syllables."""
@@ -42,17 +43,20 @@ def test_letters_are_pinyin_when_syllables_fill_them(pieces: list[str]) -> None:
     [
         ("加微信", []),  # the word itself is no homophone
         ("家微信", [(0, 3, 1)]),
-        ("嘉伟鑫", []),  # three other characters are too far
+        ("嘉伟鑫", [(0, 3, 1), (1, 3, 4)]),  # three other characters, and no everyday word among them
+        ("围巾包裹", []),  # everyday words
         ("加微芯", [(0, 3, 1), (1, 3, 4)]),
         ("砖张", []),  # two characters collide too easily
         ("wei信", [(0, 4, 4)]),
         ("加wei信", [(1, 5, 4), (0, 5, 1)]),
         ("jia8微信", []),
+        ("jia1wei1xin4", [(0, 12, 1), (4, 12, 4)]),  # with the numbers of the tones
     ],
 )
 def test_a_word_is_heard_in_whole_syllables(ear: Ear, text: str, heard: list[tuple[int, int, int]]) -> None:
     """Where, half-open, and for which slots."""
-    found = [(each.first, each.last, each.bits) for each in ear.listen(text)]
+    signs = text.translate(ear.signs)
+    found = [(each.first, each.last, each.bits) for each in ear.listen(text, signs, has_letters=True)]
 
     assert sorted(found) == sorted(heard)
 

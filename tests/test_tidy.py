@@ -32,7 +32,8 @@ CLOCKS = {
 }
 # architecture.md: what the domain may use beside the standard library.
 DOMAIN_MAY_IMPORT = {
-    "ahocorasick", "chinese_calendar", "cryptography", "msgspec", "opencc", "pypinyin", "re2", "service", "transitions",
+    "ahocorasick", "chinese_calendar", "cryptography", "daachorse", "msgspec", "opencc", "pypinyin", "re2", "service",
+    "transitions",
 }  # fmt: skip
 TOUCHES_THE_WORLD = {"open", "input", "print", "exec", "eval", "compile", "__import__", "breakpoint"}
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import re2
 
 from service.domain.disguises import SyllableTable
-from service.domain.lexicon import Lexicon, Slots, as_bytes, bits_of, build_lexicon, expand_lists, slots_in
+from service.domain.lexicon import Lexicon, Slots, bits_of, build_lexicon, expand_lists, slots_in
 from service.domain.normalise import FoldTable
 from service.domain.rule_language import Disguise, Disguises, Ladder, Near, Profile, Rule, Scene
 
@@ -42,7 +42,7 @@ class CompiledRule:
     before: int | None
     after: int | None
     anywhere: int | None
-    guilt: int  # bits of the slots that make it guilty
+    single: int  # bits of the slots that make it guilty without others
     excuses: int  # bits of the slots that excuse it
 
 
@@ -77,17 +77,21 @@ def compile_rules(
     fold: FoldTable,
     syllables: SyllableTable,
     pack: tuple[str, int, str],
+    fast: bool | None = None,
 ) -> dict[str, CompiledRules]:
     """What `moderate` needs, by marketplace. `pack` is id, version and sha256 of the whole rule book.
+
+    Args:
+        fast: with the matcher of the extra [fast] or without; by default with it where it is installed.
 
     Raises:
         UnknownList: a rule names a list nobody has.
     """
     rules = tuple(rules)
     slots = Slots(lists)
-    not_negation = slots.number(lists.get("not_negation", ()), _BARE)
+    not_negation = slots.number(lists.get("not_negation", ()), _BARE, excuses=True)
     in_force = [(profile, _in_force(rules, profile, slots)) for profile in profiles]
-    lexicon = build_lexicon(slots, disguises=disguises, fold=fold, syllables=syllables)
+    lexicon = build_lexicon(slots, disguises=disguises, fold=fold, syllables=syllables, fast=fast)
     commonness = _commonness(rules, lexicon)
     compiled: dict[str, CompiledRules] = {}
     for profile, own_rules in in_force:
@@ -114,7 +118,7 @@ def compile_rules(
 
 def _in_force(rules: tuple[Rule, ...], profile: Profile, slots: Slots) -> tuple[CompiledRule, ...]:
     own_slots = Slots({**slots.lists, **profile.lists}, slots.numbers)
-    common = own_slots.number(profile.innocent, _BARE)
+    common = own_slots.number(profile.innocent, _BARE, excuses=True)
     return tuple(
         _compile_rule(rule, own_slots, common)
         for rule in rules
@@ -127,12 +131,11 @@ def _compile_rule(rule: Rule, slots: Slots, common: int | None) -> CompiledRule:
     alone_slot = slots.number(rule.alone, rule.disguises)
     nears = tuple(_compile_near(near, rule.disguises, slots) for near in rule.nears)
     cue_slot = slots.number(rule.cues, _BARE)
-    unless = tuple(slot for slot in (slots.number(rule.unless, _BARE), common) if slot is not None)
-    within = slots.number(rule.unless_within, _BARE)
-    before = slots.number(rule.unless_before, _BARE)
-    after = slots.number(rule.unless_after, _BARE)
-    anywhere = slots.number(rule.unless_anywhere, _BARE)
-    guilty = (any_slot, alone_slot, cue_slot, *(slot for near in nears for slot in near.slots))
+    unless = tuple(slot for slot in (slots.number(rule.unless, _BARE, excuses=True), common) if slot is not None)
+    within = slots.number(rule.unless_within, _BARE, excuses=True)
+    before = slots.number(rule.unless_before, _BARE, excuses=True)
+    after = slots.number(rule.unless_after, _BARE, excuses=True)
+    anywhere = slots.number(rule.unless_anywhere, _BARE, excuses=True)
     return CompiledRule(
         rule=rule,
         any_slot=any_slot,
@@ -145,7 +148,7 @@ def _compile_rule(rule: Rule, slots: Slots, common: int | None) -> CompiledRule:
         before=before,
         after=after,
         anywhere=anywhere,
-        guilt=bits_of(slot for slot in guilty if slot is not None),
+        single=bits_of(slot for slot in (any_slot, alone_slot, cue_slot) if slot is not None),
         excuses=bits_of(slot for slot in (*unless, within, before, after, anywhere) if slot is not None),
     )
 
@@ -161,8 +164,8 @@ def _commonness(rules: tuple[Rule, ...], lexicon: Lexicon) -> Counter[int]:
     seen: Counter[int] = Counter()
     for example in (example for rule in rules for example in rule.passes):
         present = 0
-        for _, spelling in lexicon.automaton.iter(as_bytes(example.text.translate(lexicon.fold))):
-            present |= spelling.bits
+        for hit in lexicon.guilt.matcher.find(example.text.translate(lexicon.fold)):
+            present |= lexicon.guilt.bits[hit[-1]]
         seen.update(slots_in(present))
     return seen
 

@@ -19,28 +19,46 @@ AFTER_WINDOW_EXTRA = 6  # a warning may follow a little further off than a negat
 Span = tuple[int, int]
 
 
-def broken_rules(
+def candidates(
     reading: Reading, rules: CompiledRules, *, channel: Channel, question: str | None, facts: frozenset[str]
-) -> Iterator[tuple[Rule, Span]]:
-    """Each rule the text breaks with each place where it does, rules in book order, places in text order."""
-    whole = _whole(reading, rules)
-    candidates = [
+) -> list[int]:
+    """The rules whose words are there, wherever they stand, as numbers in book order; most texts have none."""
+    numbers = _started(reading.present, rules)
+    if len(reading.folded) <= rules.whole_chars_max + ADDRESS_CHARS_MAX:
+        numbers |= _whole(reading, rules)
+    if not numbers:
+        return []
+    return [
         number
-        for number in sorted(whole | _started(reading.present, rules))
+        for number in sorted(numbers)
         if _applies(rules.rules[number].rule, channel=channel, question=question, facts=facts)
     ]
+
+
+def broken_rules(reading: Reading, rules: CompiledRules, numbers: list[int]) -> Iterator[tuple[Rule, Span]]:
+    """Of the `candidates` each rule the text breaks with each place where it does, places in text order."""
+    whole = _whole(reading, rules)
     guilt = excuses = 0
-    for number in candidates:
-        guilt |= rules.rules[number].guilt
+    for number in numbers:
+        guilt |= _reachable(rules.rules[number], reading.present)
         excuses |= rules.rules[number].excuses
     reading.locate(guilt)
-    for number in candidates:
+    for number in numbers:
         compiled = rules.rules[number]
         spans = set(islice(_spans(compiled, reading, rules, excuses), SPANS_LOOKED_AT_MAX))
-        if number in whole and reading.came_from and not reading.occurrences(compiled.anywhere):
+        if number in whole and reading.folded and not reading.occurrences(compiled.anywhere):
             spans.add((reading.came_from[0], reading.came_from[-1] + 1))
         for span in _longest(spans)[:SPANS_PER_RULE_MAX]:
             yield compiled.rule, span
+
+
+def _reachable(compiled: CompiledRule, present: int) -> int:
+    """Bits of the slots by which a rule can be guilty of a text in which `present` occur."""
+    reachable = compiled.single & present
+    for near in compiled.nears:
+        if near.need & present == near.need:
+            reachable |= near.need
+    return reachable
 
 
 def _whole(reading: Reading, rules: CompiledRules) -> set[int]:
@@ -68,9 +86,8 @@ def _applies(rule: Rule, *, channel: Channel, question: str | None, facts: froze
 
 def _spans(compiled: CompiledRule, reading: Reading, rules: CompiledRules, excuses: int) -> Iterator[Span]:
     """The guilty places that nothing excuses; `excuses` are located together, once any place is guilty."""
-    has_excuses = reading.present & compiled.excuses
     for span, words in _guilty_spans(compiled, reading):
-        if not has_excuses:
+        if not reading.excuses_among(compiled.excuses):
             yield span
             continue
         reading.locate(excuses)
@@ -104,18 +121,28 @@ def _pattern_spans(compiled: CompiledRule, reading: Reading) -> Iterator[Span]:
 
 def _near_spans(near: NearSlots, reading: Reading) -> Iterator[tuple[Span, list[Span]]]:
     """From each word of the first group to the nearest words of the others."""
-    others = [reading.places(slot) for slot in near.slots[1:]]
-    for place in reading.occurrences(near.slots[0]):
-        span, words = place, [(place.start, place.end)]
-        for places in others:
+    yield from (
+        (span, words) for span, words, _ in _joined([reading.places(slot) for slot in near.slots], near, reading)
+    )
+    if reading.has_doubtful:
+        groups = [reading.doubtful_places(slot) for slot in near.slots]
+        yield from ((span, words) for span, words, heard in _joined(groups, near, reading) if heard > 1)
+
+
+def _joined(groups: list[Places], near: NearSlots, reading: Reading) -> Iterator[tuple[Span, list[Span], int]]:
+    """The stretches that hold a word of each group, their words, and how many of these were only heard."""
+    for place in groups[0].all:
+        span, words, heard = place, [(place.start, place.end)], int(reading.is_heard(place))
+        for places in groups[1:]:
             word = _nearest(span, places, near)
             if word is None:
                 break
             span = _spanning(span, word)
             words.append((word.start, word.end))
+            heard += reading.is_heard(word)
         else:
             if not reading.is_split_by(span.start, span.end, clauses=not near.across):
-                yield (span.start, span.end), words
+                yield (span.start, span.end), words, heard
 
 
 def _nearest(span: Occurrence, places: Places, near: NearSlots) -> Occurrence | None:

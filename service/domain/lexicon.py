@@ -1,23 +1,23 @@
-"""All the words of a rule book, for all marketplaces: an automaton over their spellings, an ear for their sounds."""
+"""All the words of a rule book, for all marketplaces: matchers for their spellings, an ear for their sounds."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import ahocorasick
-
 from service.domain.disguises import SyllableTable, folded_tables, is_latin, spellings
+from service.domain.matcher import Matcher, new_matcher
 from service.domain.normalise import FoldTable, StandInTable
 from service.domain.rule_language import Disguise, Disguises
 from service.domain.shapes_of_contact import PlainSigns, Shape
 from service.domain.sounds import Ear, Spoken
+from service.domain.tracks import Tracks
 
 
 class Spelling(NamedTuple):
-    """What one entry of the automaton stands for."""
+    """What one term of a matcher stands for."""
 
     bits: int  # the slots, as a set of bits
     length: int  # folded characters
@@ -28,11 +28,16 @@ class Spelling(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _WordSet:
-    """Words looked for together. `grouped`: they count only beside the words of other groups."""
+    """Words looked for together.
+
+    `grouped`: they count only beside the words of other groups. `excuses`: they make a hit innocent, and are looked
+    for only once there is one.
+    """
 
     words: tuple[str, ...]
     disguises: frozenset[Disguise]
     grouped: bool
+    excuses: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +50,18 @@ class Slots:
     lists: Mapping[str, tuple[str, ...]]
     numbers: dict[_WordSet, int] = field(default_factory=dict)
 
-    def number(self, words: Iterable[str], disguises: frozenset[Disguise], *, grouped: bool = False) -> int | None:
+    def number(
+        self, words: Iterable[str], disguises: frozenset[Disguise], *, grouped: bool = False, excuses: bool = False
+    ) -> int | None:
         """The slot of a set of words, or None of an empty set.
 
         Raises:
             UnknownList: a word names a list nobody has.
         """
         chosen = tuple(sorted(set(expand_lists(words, self.lists))))
-        return self.numbers.setdefault(_WordSet(chosen, disguises, grouped), len(self.numbers)) if chosen else None
+        if not chosen:
+            return None
+        return self.numbers.setdefault(_WordSet(chosen, disguises, grouped, excuses), len(self.numbers))
 
 
 class UnknownList(Exception):
@@ -75,6 +84,15 @@ def expand_lists(words: Iterable[str], lists: Mapping[str, tuple[str, ...]]) -> 
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Terms:
+    """Spellings with a matcher for them, and for each what it stands for."""
+
+    matcher: Matcher
+    entries: Sequence[Spelling]
+    bits: Sequence[int]  # of the entries, apart, for they are all that most texts need
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Lexicon:
     """The words of all slots as a text is searched for them; never changed once built.
 
@@ -82,51 +100,70 @@ class Lexicon:
     """
 
     fold: FoldTable
+    tracks: Tracks
     signs: PlainSigns
     stand_ins: StandInTable
     stand_in: re.Pattern[str]  # finds what may be a stand-in
     repeat: re.Pattern[str]  # finds what may be a word with its characters repeated
-    automaton: ahocorasick.Automaton
+    guilt: Terms  # words that can make a text guilty
+    excuses: Terms  # words that can make it innocent again
+    excuse_bits: int
     ear: Ear
     noisy_bits: int
     repeated_bits: int
     stand_in_bits: int
-    shape_slots: Mapping[Shape, tuple[int, ...]]
+    shape_slots: Mapping[Shape, int]  # as bits
 
 
-def build_lexicon(slots: Slots, *, disguises: Disguises, fold: FoldTable, syllables: SyllableTable) -> Lexicon:
-    """What a text is searched with for the words of all slots."""
+def build_lexicon(
+    slots: Slots, *, disguises: Disguises, fold: FoldTable, syllables: SyllableTable, fast: bool | None = None
+) -> Lexicon:
+    """What a text is searched with for the words of all slots. `fast`: see `new_matcher`."""
     words = {word for group in slots.numbers for word in group.words if not word.startswith("@")}
     plain = {word: word.translate(fold) for word in words}
-    entries = _spellings(slots, plain, folded_tables(disguises, fold))
-    automaton = ahocorasick.Automaton()
-    for spelling, entry in entries:
-        automaton.add_word(as_bytes(spelling), entry)
-    automaton.make_automaton()
-    shape_slots: dict[Shape, tuple[int, ...]] = {}
-    for group, slot in slots.numbers.items():
-        for word in group.words:
-            if word.startswith("@"):
-                shape_slots[Shape(word[1:])] = (*shape_slots.get(Shape(word[1:]), ()), slot)
+    tables = folded_tables(disguises, fold)
+    guilt = _spellings(slots, plain, tables, excuses=False)
     repeated = _with_disguise(slots, Disguise.REPEAT)
-    singles = [spelling for spelling, entry in entries if entry.length == 1 and entry.bits & repeated]
+    alone = repeated & bits_of(slot for group, slot in slots.numbers.items() if not group.grouped)
+    singles = [spelling for spelling, entry in guilt if entry.length == 1 and entry.bits & alone]
+    ear = Ear(
+        _spoken(slots, plain, Disguise.HOMOPHONE),
+        _spoken(slots, plain, Disguise.PINYIN),
+        syllables,
+        common_pairs=disguises.common_pairs,
+        fast=fast,
+    )
     return Lexicon(
         fold=fold,
+        tracks=Tracks(fold, ear.signs),
         signs=PlainSigns(fold),
         stand_ins=StandInTable({sign: word.translate(fold) for sign, word in disguises.stand_ins.items()}, fold),
         stand_in=re.compile(_any_of(disguises.stand_ins, astral=True)),
         repeat=re.compile(rf"(.)\1(?:\1|(.)\2|(?<={_any_of(singles)}))"),
-        automaton=automaton,
-        ear=Ear(
-            _spoken(slots, plain, Disguise.HOMOPHONE),
-            _spoken(slots, plain, Disguise.PINYIN),
-            syllables,
-        ),
+        guilt=_terms(guilt, fast),
+        excuses=_terms(_spellings(slots, plain, tables, excuses=True), fast),
+        excuse_bits=bits_of(slot for group, slot in slots.numbers.items() if group.excuses),
+        ear=ear,
         noisy_bits=_with_disguise(slots, Disguise.NOISE),
         repeated_bits=repeated,
         stand_in_bits=_with_disguise(slots, Disguise.STAND_IN),
-        shape_slots=shape_slots,
+        shape_slots=_shape_slots(slots),
     )
+
+
+def _terms(spelled: list[tuple[str, Spelling]], fast: bool | None) -> Terms:
+    entries = tuple(entry for _, entry in spelled)
+    matcher = new_matcher([spelling for spelling, _ in spelled], fast=fast)
+    return Terms(matcher, entries, tuple(entry.bits for entry in entries))
+
+
+def _shape_slots(slots: Slots) -> dict[Shape, int]:
+    found: dict[Shape, int] = {}
+    for group, slot in slots.numbers.items():
+        for word in group.words:
+            if word.startswith("@"):
+                found[Shape(word[1:])] = found.get(Shape(word[1:]), 0) | 1 << slot
+    return found
 
 
 def bits_of(numbers: Iterable[int]) -> int:
@@ -145,11 +182,6 @@ def slots_in(bits: int) -> Iterator[int]:
         bits ^= lowest
 
 
-def as_bytes(folded: str) -> str:
-    """UTF-8 read as latin-1: pyahocorasick looks for children in a list, and bytes keep that list short."""
-    return folded.encode("utf-8", "surrogatepass").decode("latin-1")
-
-
 def _any_of(characters: Iterable[str], *, astral: bool = False) -> str:
     """A pattern for any one of the characters; of none it finds nothing.
 
@@ -166,21 +198,29 @@ def _with_disguise(slots: Slots, disguise: Disguise) -> int:
     return bits_of(slot for group, slot in slots.numbers.items() if disguise in group.disguises)
 
 
-def _spellings(slots: Slots, plain: Mapping[str, str], tables: Disguises) -> list[tuple[str, Spelling]]:
-    """Every spelling of every word with what it stands for; equal ones share it."""
+def _spellings(
+    slots: Slots, plain: Mapping[str, str], tables: Disguises, *, excuses: bool
+) -> list[tuple[str, Spelling]]:
+    """Every spelling of every word with what it stands for, in order; equal meanings are one object."""
     bits: dict[str, int] = {}
     spelled: dict[tuple[str, frozenset[Disguise]], frozenset[str]] = {}
     for group, slot in slots.numbers.items():
+        if group.excuses != excuses:
+            continue
         how = group.disguises & {Disguise.JARGON, Disguise.SPLIT}
         for word in group.words:
             if word not in plain:
+                continue
+            if not how:
+                bits[plain[word]] = bits.get(plain[word], 0) | 1 << slot
                 continue
             if (word, how) not in spelled:
                 spelled[word, how] = spellings(plain[word], how, tables)
             for spelling in spelled[word, how]:
                 bits[spelling] = bits.get(spelling, 0) | 1 << slot
+    bits.pop("", None)
     shared: dict[Spelling, Spelling] = {}
-    entries = ((spelling, _spelling(spelling, slots_bits)) for spelling, slots_bits in bits.items())
+    entries = ((spelling, _spelling(spelling, bits[spelling])) for spelling in sorted(bits))
     return [(spelling, shared.setdefault(entry, entry)) for spelling, entry in entries]
 
 

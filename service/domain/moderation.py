@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from service.domain.answers import is_an_answer as is_an_answer
 from service.domain.compiled_rules import CompiledRules as CompiledRules
-from service.domain.judging import broken_rules
+from service.domain.judging import broken_rules, candidates
 from service.domain.reading import Reading
 from service.domain.rule_language import Category, Ladder
 from service.domain.rule_language import Channel as Channel
@@ -85,11 +86,14 @@ class ModeratedReply:
 
 def moderate(text: str, rules: CompiledRules, context: Context) -> Verdict:
     """Judge one text. Pure, total, linear in the text; the gravest finding decides the measure."""
+    reading = Reading(text, rules.lexicon)
+    suspected = candidates(reading, rules, channel=context.channel, question=context.question, facts=context.facts)
+    if not suspected:
+        return _nothing_found(rules.pack_id, rules.pack_version, rules.pack_sha256)
     acting: list[Finding] = []
     watched: list[Finding] = []
     scenes: list[str] = []
-    reading = Reading(text, rules.lexicon)
-    broken = broken_rules(reading, rules, channel=context.channel, question=context.question, facts=context.facts)
+    broken = broken_rules(reading, rules, suspected)
     for rule, (start, end) in broken:
         measure = rules.profile.measures.get(rule.id, rule.measure)
         finding = Finding(
@@ -109,6 +113,12 @@ def moderate(text: str, rules: CompiledRules, context: Context) -> Verdict:
         pack_sha256=rules.pack_sha256,
         watched=tuple(watched),
     )
+
+
+@lru_cache(maxsize=16)
+def _nothing_found(pack_id: str, pack_version: int, pack_sha256: str) -> Verdict:
+    """The verdict of most texts; one object serves them all, for it cannot be changed."""
+    return Verdict(Measure.NONE, False, (), (), pack_id, pack_version, pack_sha256)
 
 
 def _gravest(measures: list[Measure]) -> Measure:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import compress, pairwise
 
 TABLE_ENTRIES_MAX = 70_000  # choice: all of the basic plane; rarer characters are computed each time
@@ -35,13 +35,20 @@ class FoldTable(dict[int, str | int | None]):
         super().__init__()
         self._simplified = dict(simplified)
         self._look_alikes = dict(look_alikes)
+        self._expanding: set[str] = set()  # characters that become several, of those seen so far
 
     def __missing__(self, code_point: int) -> str | int | None:
         character = chr(code_point)
         entry = as_entry(self._settled(character))
+        if isinstance(entry, str):
+            self._expanding.add(character)
         if len(self) < TABLE_ENTRIES_MAX:
             self[code_point] = entry
         return entry
+
+    def has_expanding(self, text: str) -> bool:
+        """Whether a character of a text that was folded before becomes several."""
+        return not self._expanding.isdisjoint(text)
 
     def _settled(self, character: str) -> str:
         """Fold until nothing changes; chains are short (a circled traditional character takes two rounds)."""
@@ -113,7 +120,7 @@ def origins(text: str, table: FoldTable | StandInTable) -> list[int]:
     return [index for index, length in enumerate(lengths) for _ in range(length)]
 
 
-def is_spelled_out(text: str, spots: list[int]) -> bool:
+def is_spelled_out(text: str, spots: Sequence[int]) -> bool:
     """Whether every character at `spots` stands alone between separators, as in 绝!对! - noise, not prose.
 
     Args:

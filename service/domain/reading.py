@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
 from service.domain.disguises import is_latin
-from service.domain.lexicon import Lexicon, Spelling, as_bytes, bits_of
+from service.domain.lexicon import Lexicon, Spelling, Terms, slots_in
 from service.domain.normalise import CLAUSE_MARK, SENTENCE_END, crosses, is_spelled_out, origins
-from service.domain.shapes_of_contact import Looks, worth_a_look
-from service.domain.sounds import Heard, Letters
+from service.domain.shapes_of_contact import DIGITS_MIN, Looks, has_a_plus, has_a_sign
+from service.domain.sounds import Letters
+from service.domain.tracks import DIGIT, LETTER, TRACKS
 
 _PAUSE = re.compile(CLAUSE_MARK.pattern + r"|\s|[~～…—]")
 _OPENINGS = ("亲亲", "亲爱的", "亲", "您好", "你好")
 _ENDINGS = frozenset("亲哦呢哈呀啊了哒啦嘛吧滴呐噢喔")
 ADDRESS_CHARS_MAX = 6  # the longest opening and three endings
 EVERY_SLOT = -1  # as bits
+_A_NUMBER = DIGIT * DIGITS_MIN
+_REPEATED = re.compile(r"(.)\1+")
+_STRETCH = re.compile(r"(.)\1*")
 
 
 class Occurrence(NamedTuple):
@@ -42,87 +45,129 @@ class Places(NamedTuple):
 _NOWHERE = Places([], [])
 
 
-@dataclass(frozen=True, slots=True)
 class _View:
     """A way to read the text, with the hits in it. `came_from` maps its characters to the text as written."""
 
-    folded: str
-    came_from: list[int]
-    hits: list[tuple[int, Spelling]]
-    runs: list[int] | None = None  # how often each character was repeated, in the view without repeats
-    slots_seen: int = EVERY_SLOT  # bits of the slots this view may speak for
+    runs: Sequence[int] | None = None  # how often each character was repeated, in the view without repeats
+
+    def __init__(self, folded: str, came_from: Callable[[], Sequence[int]], terms: Terms, slots_seen: int) -> None:
+        self.folded = folded
+        self.terms = terms
+        self.hits = terms.matcher.find(folded)
+        self.slots_seen = slots_seen  # bits of the slots this view may speak for
+        self._came_from = came_from
+
+    @cached_property
+    def came_from(self) -> Sequence[int]:
+        return self._came_from()
+
+    def present(self) -> int:
+        """Bits of the slots that occur."""
+        found = 0
+        bits = self.terms.bits
+        for hit in self.hits:
+            found |= bits[hit[-1]]
+        return found & self.slots_seen
+
+
+class _UnrepeatedView(_View):
+    """The text without repeats: a repeat can be a disguise, see `_evenly_repeated`."""
+
+    def __init__(self, folded: str, came_from: Callable[[], Sequence[int]], terms: Terms, slots_seen: int) -> None:
+        super().__init__(_REPEATED.sub(r"\1", folded), came_from, terms, slots_seen)
+        self._repeated = folded
+
+    @cached_property
+    def came_from(self) -> Sequence[int]:
+        origin = self._came_from()
+        return [origin[begin] for begin, _ in self._stretches]
+
+    @cached_property
+    def runs(self) -> Sequence[int]:  # type: ignore[override]  # worked out only when asked for
+        return [end - begin for begin, end in self._stretches]
+
+    @cached_property
+    def _stretches(self) -> list[tuple[int, int]]:
+        return [run.span() for run in _STRETCH.finditer(self._repeated)]
 
 
 class Reading:
     """A text and what occurs in it. Cheap to make; positions are worked out only for the slots asked for."""
 
     def __init__(self, text: str, lexicon: Lexicon) -> None:
+        tracks = text.translate(lexicon.tracks)
         self.text = text
-        self.folded = text.translate(lexicon.fold)
-        self.present = 0  # bits of the slots that occur, before positions are checked
+        self.folded = folded = tracks[::TRACKS]
         self._lexicon = lexicon
-        self._hits = self._scan(self.folded, EVERY_SLOT)
-        self._heard = self._listen()
-        self._looks = self._look()
+        self._plain = _View(folded, self._own_origins, lexicon.guilt, EVERY_SLOT)
+        kinds = tracks[2::TRACKS]
+        self._heard = lexicon.ear.listen(folded, tracks[1::TRACKS], has_letters=LETTER in kinds)
+        self.present = self._what_is_there()  # bits of the slots that occur, before positions are checked
+        self._looks = self._look(kinds) if lexicon.shape_slots else None
         self._other_views = self._views()
         self._located = 0  # bits of the slots whose places are known
-        self._spans: dict[int, list[tuple[int, int]]] = {}  # by the bits of the slots they belong to
+        self._spans: dict[int, set[Occurrence]] = {}  # by slot
+        self._doubtful: dict[int, set[Occurrence]] = {}
+        self._heard_spans: set[Occurrence] = set()
         self._places: dict[int, Places] = {}
 
     # -- what is there at all
 
-    def _scan(self, folded: str, slots_seen: int) -> list[tuple[int, Spelling]]:
-        hits = list(self._lexicon.automaton.iter(as_bytes(folded)))
-        present = 0
-        for _, spelling in hits:
-            present |= spelling.bits
-        self.present |= present & slots_seen
-        return hits
+    def _what_is_there(self) -> int:
+        present = self._plain.present()
+        for heard in self._heard:
+            present |= heard.bits
+        return present
 
-    def _listen(self) -> list[Heard]:
-        heard = self._lexicon.ear.listen(self.folded)
-        for each in heard:
-            self.present |= each.bits
-        return heard
-
-    def _look(self) -> Looks | None:
-        if not self._lexicon.shape_slots or not worth_a_look(self.text, self.folded):
+    def _look(self, kinds: str) -> Looks | None:
+        if _A_NUMBER not in kinds and not has_a_plus(self.text) and not (LETTER in kinds and has_a_sign(self.text)):
             return None
         looks = Looks(self.text, self._lexicon.signs)
         for shape, slots in self._lexicon.shape_slots.items():
             if looks.spans(shape):
-                self.present |= bits_of(slots)
+                self.present |= slots
         return looks
 
-    def _views(self) -> list[_View]:
-        views: list[_View] = []
-        if self._lexicon.stand_in.search(self.text):
-            views.append(self._stand_in_view())
-        if self._lexicon.repeat.search(self.folded):
-            views.append(self._unrepeated_view())
+    def _views(self) -> tuple[_View, ...]:
+        lexicon = self._lexicon
+        views: tuple[_View, ...] = ()
+        if lexicon.stand_in.search(self.text):
+            read = self.text.translate(lexicon.stand_ins)
+            views = (_View(read, self._stand_in_origins, lexicon.guilt, lexicon.stand_in_bits),)
+        if lexicon.repeat.search(self.folded):
+            views += (_UnrepeatedView(self.folded, self._own_origins, lexicon.guilt, lexicon.repeated_bits),)
+        for view in views:
+            self.present |= view.present()
         return views
 
-    def _stand_in_view(self) -> _View:
-        read = self.text.translate(self._lexicon.stand_ins)
-        seen = self._lexicon.stand_in_bits
-        return _View(read, origins(self.text, self._lexicon.stand_ins), self._scan(read, seen), slots_seen=seen)
+    def excuses_among(self, slots: int) -> int:
+        """Which of the slots of excuses (as bits) occur."""
+        return self._excuse_bits & slots
 
-    def _unrepeated_view(self) -> _View:
-        """The text without repeats: a repeat can be a disguise, see `_evenly_repeated`."""
-        folded = self.folded
-        begins = [0, *(index for index in range(1, len(folded)) if folded[index] != folded[index - 1])]
-        read = "".join([folded[index] for index in begins])
-        came_from = [self.came_from[index] for index in begins]
-        runs = [after - begin for begin, after in pairwise([*begins, len(folded)])]
-        seen = self._lexicon.repeated_bits
-        return _View(read, came_from, self._scan(read, seen), runs, seen)
+    @cached_property
+    def _excuses(self) -> _View:
+        """The words that excuse, looked for only once there is something to excuse."""
+        return _View(self.folded, self._own_origins, self._lexicon.excuses, EVERY_SLOT)
+
+    @cached_property
+    def _excuse_bits(self) -> int:
+        return self._excuses.present()
 
     # -- where it is
 
     @cached_property
-    def came_from(self) -> list[int]:
+    def came_from(self) -> Sequence[int]:
         """For each kept character, its index in the text as written."""
-        return origins(self.text, self._lexicon.fold)
+        fold = self._lexicon.fold
+        if len(self.folded) == len(self.text) and not fold.has_expanding(self.text):
+            return range(len(self.text))
+        return origins(self.text, fold)
+
+    def _stand_in_origins(self) -> Sequence[int]:
+        return origins(self.text, self._lexicon.stand_ins)
+
+    def _own_origins(self) -> Sequence[int]:
+        return self.came_from
 
     def occurrences(self, slot: int | None) -> list[Occurrence]:
         """Where the words of a slot occur, in order, each place once."""
@@ -130,67 +175,95 @@ class Reading:
 
     def places(self, slot: int | None) -> Places:
         """Where the words of a slot occur."""
-        if slot is None or not self.present >> slot & 1:
+        if slot is None:
             return _NOWHERE
         if slot not in self._places:
             self.locate(1 << slot)
-            spans = {span for bits, spans in self._spans.items() if bits >> slot & 1 for span in spans}
-            found = [self.ranked(start, end) for start, end in sorted(spans)]
-            self._places[slot] = Places(found, [place.first for place in found])
+            found = self._spans.get(slot)
+            self._places[slot] = _in_order(found) if found else _NOWHERE
         return self._places[slot]
+
+    def doubtful_places(self, slot: int) -> Places:
+        """The places of a slot, those among them too that only sound like its words."""
+        doubtful = self._doubtful.get(slot)
+        return _in_order(doubtful.union(self.places(slot).all)) if doubtful else self.places(slot)
+
+    @property
+    def has_doubtful(self) -> bool:
+        """Whether any place is doubtful at all."""
+        return bool(self._doubtful)
+
+    def is_heard(self, place: Occurrence) -> bool:
+        """Whether a place was found by its sound."""
+        return place in self._heard_spans
+
+    def _occurs(self, slots: int) -> int:
+        excuses = slots & self._lexicon.excuse_bits
+        return self.present & slots | (self._excuse_bits & excuses if excuses else 0)
 
     def locate(self, slots: int) -> None:
         """Work out the places of several slots (as bits) in one pass over what was found."""
-        wanted = slots & self.present & ~self._located
+        wanted = self._occurs(slots & ~self._located)
         if not wanted:
             return
         self._located |= wanted
-        for view in (_View(self.folded, self.came_from, self._hits), *self._other_views):
-            self._place_spellings(view, wanted & view.slots_seen)
-        self._place_sounds(wanted)
-        if self._looks is not None:
-            for shape, numbers in self._lexicon.shape_slots.items():
-                for span in self._looks.spans(shape):
-                    self._put(span, bits_of(numbers) & wanted)
+        guilty = wanted & ~self._lexicon.excuse_bits
+        if guilty:
+            self._place_spellings(self._plain, guilty)
+            for view in self._other_views:
+                self._place_spellings(view, guilty & view.slots_seen)
+            self._place_sounds(guilty)
+            self._place_shapes(guilty)
+        if wanted != guilty:
+            self._place_spellings(self._excuses, wanted)
 
-    def _put(self, span: tuple[int, int], bits: int) -> None:
-        if bits:
-            self._spans.setdefault(bits, []).append(span)
+    def _place_shapes(self, wanted: int) -> None:
+        if self._looks is None:
+            return
+        for shape, slots in self._lexicon.shape_slots.items():
+            if slots & wanted:
+                for span in self._looks.spans(shape):
+                    self._put(self.ranked(*span), slots & wanted)
+
+    def _put(self, place: Occurrence, bits: int) -> None:
+        for slot in slots_in(bits):
+            self._spans.setdefault(slot, set()).add(place)
 
     def ranked(self, start: int, end: int) -> Occurrence:
         """A stretch of the text as written, counted in kept characters too."""
         return Occurrence(start, end, bisect_left(self.came_from, start), bisect_left(self.came_from, end))
 
     def _place_spellings(self, view: _View, wanted: int) -> None:
-        folded_bytes = view.folded.encode("utf-8", "surrogatepass")
-        read = after = 0  # bytes, and the characters they are
-        for last_byte, spelling in view.hits:
-            bits = spelling.bits & wanted
-            if not bits:
-                continue
-            after += len(folded_bytes[read : last_byte + 1].decode("utf-8", "surrogatepass"))
-            read = last_byte + 1
-            first = after - spelling.length
-            spots = view.came_from[first:after]
-            start, end = spots[0], spots[-1] + 1
-            if view.runs is not None:
-                if not _evenly_repeated(view.runs[first:after]):
-                    continue
-                end = self._end_of_run(spots[-1], view.runs[after - 1])
-            if not self._is_whole_token(start, end, spelling):
-                continue
-            if end - start > spelling.length:
-                bits &= self._lexicon.noisy_bits
-                if view.runs is None and not self._is_one_phrase(start, end, spots):
-                    continue
-            self._put((start, end), bits)
+        bits_of_entry, entries = view.terms.bits, view.terms.entries
+        hits = [hit for hit in view.hits if bits_of_entry[hit[-1]] & wanted]
+        for hit, after in zip(hits, view.terms.matcher.ends(view.folded, hits), strict=True):
+            entry = entries[hit[-1]]
+            self._place(view, entry, after - entry.length, after, entry.bits & wanted)
+
+    def _place(self, view: _View, entry: Spelling, first: int, after: int, bits: int) -> None:
+        """Keep a hit of a view unless it is a part of a token, or prose."""
+        start, end = view.came_from[first], view.came_from[after - 1] + 1
+        if view.runs is not None:
+            if not _evenly_repeated(view.runs[first:after]):
+                return
+            end = self._end_of_run(end - 1, view.runs[after - 1])
+        if (entry.latin_head or entry.latin_tail) and not self._is_whole_token(start, end, entry):
+            return
+        if end - start > entry.length:
+            bits &= self._lexicon.noisy_bits
+            if view.runs is None and not self._is_one_phrase(start, end, view.came_from[first:after]):
+                return
+        if view is self._plain or view is self._excuses:
+            self._put(Occurrence(start, end, first, after), bits)
+        else:
+            self._put(self.ranked(start, end), bits)
 
     def _end_of_run(self, last: int, run: int) -> int:
         """Where a repeated character ends that begins at `last` in the text as written."""
         place = bisect_left(self.came_from, last)
         return self.came_from[min(place + run, len(self.came_from)) - 1] + 1
 
-    def _is_one_phrase(self, start: int, end: int, spots: list[int]) -> bool:
+    def _is_one_phrase(self, start: int, end: int, spots: Sequence[int]) -> bool:
         """Whether a hit with something between its characters is a disguise; across a sentence mark it is prose."""
         return not crosses(self.text, start, end, mark=CLAUSE_MARK) or is_spelled_out(self.text, spots)
 
@@ -214,8 +287,12 @@ class Reading:
                 continue
             spots = self.came_from[heard.first : heard.last]
             start, end = spots[0], spots[-1] + 1
-            if end - start == len(spots) or self._is_one_phrase(start, end, spots):
-                self._put((start, end), bits)
+            if end - start != len(spots) and not self._is_one_phrase(start, end, spots):
+                continue
+            place = Occurrence(start, end, heard.first, heard.last)
+            self._heard_spans.add(place)
+            for slot in slots_in(bits):
+                (self._doubtful if heard.doubtful else self._spans).setdefault(slot, set()).add(place)
 
     @cached_property
     def _letters(self) -> Letters:
@@ -268,7 +345,12 @@ class Reading:
         return 2 * marked < len(gaps)  # marks between most characters are noise, a mark between a few is prose
 
 
-def _evenly_repeated(runs: list[int]) -> bool:
+def _in_order(places: set[Occurrence]) -> Places:
+    found = sorted(places)
+    return Places(found, [place.first for place in found])
+
+
+def _evenly_repeated(runs: Sequence[int]) -> bool:
     """Whether repeats look meant: every character equally often, or three times and more; 妈妈的 is neither."""
     if max(runs) == 1:
         return False

@@ -177,3 +177,4 @@ class Disguises:
     stand_ins: Mapping[str, str]  # emoji, signs and digits to the character they stand for
     look_alikes: Mapping[str, str]  # folded away everywhere
     simplified: Mapping[str, str]  # traditional to simplified, OpenCC's data
+    common_pairs: frozenset[str] = frozenset()  # everyday words of two characters, which are no disguise of another

@@ -36,6 +36,7 @@ _DIGIT_OF = {
     ord("拐"): "7",
     ord("勾"): "9",
 }
+DIGIT_SIGNS = frozenset("0123456789" + "".join(map(chr, _DIGIT_OF)))
 DIGITS_MIN = 5  # fewer are no number to call or to pay to
 # A run of digits as people write a number: up to three separators between two digits.
 _RUN = re.compile(r"[0-9](?:[^\w:：]{0,3}[0-9])*")
@@ -83,7 +84,7 @@ class Looks:
     def spans(self, shape: Shape) -> list[Span]:
         """Where `shape` occurs, in the text as written."""
         if shape not in self._spans:
-            found = list(_FINDERS[shape](self))
+            found = list(_FINDERS[shape](self)) if _NEEDS[shape](self) else ()
             self._spans[shape] = [(self._origin(start), self._origin(end - 1) + 1) for start, end in found]
         return self._spans[shape]
 
@@ -205,8 +206,18 @@ _FINDERS: dict[Shape, Callable[[Looks], Iterator[Span]]] = {
     Shape.BANK_CARD: _bank_cards,
 }
 
-# Nothing has a shape without one of these; the two checks cost a fraction of a microsecond each.
-_FIVE_DIGITS = re.compile(r"[0-9零〇一二三四五六七八九幺壹贰叁肆伍陆柒捌玖貳參陸两洞拐勾]{5}")
+_CHAT_ID_SIGN = re.compile(r"[:：=>\-—是]|[vxq]\s{0,2}[1-9]")
+# What a shape cannot do without, so that most are never searched for.
+_NEEDS: dict[Shape, Callable[[Looks], object]] = {
+    Shape.PHONE: lambda looks: looks.groups,
+    Shape.LANDLINE: lambda looks: looks.groups,
+    Shape.DIGITS: lambda looks: looks.groups,
+    Shape.CHAT_ID: lambda looks: _CHAT_ID_SIGN.search(looks.text),
+    Shape.PLUS_CONTACT: lambda looks: has_a_plus(looks.text),
+    Shape.EMAIL: lambda looks: "@" in looks.text,
+    Shape.URL: lambda looks: "." in looks.text,
+    Shape.BANK_CARD: lambda looks: looks.groups,
+}
 _SIGNS, _DOTS, _LETTERS = "@＠﹫+＋➕✚", ".．｡。", "a-zA-Z信号號薇微扣鹅鵝"
 _A_SIGN = re.compile(  # the class in front lets `re` skip all other characters
     rf"[{_SIGNS}{_DOTS}{_LETTERS}](?:(?<=[{_SIGNS}])|(?<=[{_DOTS}])\W{{0,2}}[a-zA-Zａ-ｚＡ-Ｚ]"
@@ -214,6 +225,14 @@ _A_SIGN = re.compile(  # the class in front lets `re` skip all other characters
 )
 
 
-def worth_a_look(text: str, folded: str) -> bool:
-    """Whether any shape is possible at all."""
-    return _FIVE_DIGITS.search(folded) is not None or _A_SIGN.search(text) is not None
+_A_PLUS = re.compile("[+＋➕✚]")
+
+
+def has_a_plus(text: str) -> bool:
+    """Whether something may be added to: +V."""
+    return _A_PLUS.search(text) is not None
+
+
+def has_a_sign(text: str) -> bool:
+    """Whether a sign stands in it that shapes other than numbers cannot do without."""
+    return _A_SIGN.search(text) is not None

