@@ -13,7 +13,7 @@ from sqlalchemy import URL, Engine, create_engine, text
 
 from tests.postgres_server import postgres_server
 
-pytest_plugins = ["tests.proofs"]  # sizes, seeds and figures of the long proofs
+pytest_plugins = ["tests.proofs", "tests.edge_app"]  # sizes, seeds and figures of the long proofs; a bare edge
 
 # --- databases -------------------------------------------------------------------------------------------------------
 # Each worker of pytest-xdist makes one SQLite file and one PostgreSQL database with the whole schema, once; a test gets

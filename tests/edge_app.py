@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
+import httpx
 import msgspec
+import pytest
 from litestar import Litestar, Request, Response, Router, get, patch, post, put
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.testing import TestClient
 
 from service.api.auth import DEMO_ISSUER, ApiKey, Authenticator, TokenVerifier, actor
 from service.api.contract import Contract, seal
@@ -211,3 +214,40 @@ async def post_echo(data: JSONBody[Any]) -> dict[str, Any]:
 async def put_bytes(request: Request[Any, Any, Any]) -> dict[str, Any]:
     count = len(await request.body())
     return {"bytes": count, "received_at": instant_text(received_at(request))}
+
+
+# what tests of the edge ask for
+
+VECTORS = Path(__file__).resolve().parents[2] / "shared" / "vectors"
+KEY = {"Idempotency-Key": "attempt-0001"}
+CASE = {"order_line": "L-1", "amount": {"amount": 12_900}, "words": "今天发货"}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def app(clock: Clock, tmp_path: Path) -> Litestar:
+    return make_app(clock=clock, key_path=tmp_path / "key.pem", body_bytes_max=64_000, body_seconds_max=0.3)
+
+
+@pytest.fixture
+def client(app: Litestar) -> Iterator[TestClient[Litestar]]:
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def buyer(client: TestClient[Litestar]) -> dict[str, str]:
+    return bearer(client, "buyer")
+
+
+def bearer(client: TestClient[Litestar], user: str) -> dict[str, str]:
+    token = client.post("/v1/demo/tokens", json={"user": user}).json()["access_token"]
+    return {"Authorization": f"Bearer {token}"}
+
+
+def posted(client: TestClient[Litestar], body: bytes, path: str = "/v1/echo", **headers: str) -> httpx.Response:
+    return client.post(path, content=body, headers={"Content-Type": "application/json", **headers})

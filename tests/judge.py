@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from uuid_utils.compat import uuid7
 
+from service.domain.errors import Refusal
 from service.domain.staff import Actor
 from service.flows import approve, give_evidence, hear_appeal, pay_refund, settle_dispute, watch_disputes
+from service.flows.hear_appeal import Appealing, NewFile
+from service.flows.hearing import Outcome
 from service.flows.proposals import Proposed
 from service.flows.rulings import Cite, Decision
 from service.flows.settle_dispute import RulingMade
@@ -30,6 +34,8 @@ DECISIONS = {
 }
 NUMBERS = itertools.count(1)
 SAID = "收到的衣服袖子上有一个破洞"
+MICROSECOND = timedelta(microseconds=1)
+REASONS = "复核认为原判责依据充分。"
 
 
 def tick(world: World) -> None:
@@ -134,3 +140,23 @@ def put(world: World, model: Any, key: str, **columns: object) -> None:
 def due(world: World, subject_id: str, name: str) -> datetime:
     """When an armed clock ends."""
     return world.armed(subject_id)[name]
+
+
+def refusal_of(world: World, who: Actor, story: Any, **more: Any) -> Refusal:
+    """What a story refuses; that it left nothing behind is looked at here."""
+    entries = len(world.rows(tables.TranscriptEntry))
+    with pytest.raises(Refusal) as refused:
+        world.tell(who, story, **more)
+    assert len(world.rows(tables.TranscriptEntry)) == entries
+    return refused.value
+
+
+def appealing(world: World, dispute_id: str, who: Actor, *, text: str = "新的照片") -> Appealing:
+    """An appeal with a file nobody has seen."""
+    sha256 = upload(world, dispute_id, who, picture(f"{who.subject} {text}"), "appeal")
+    return Appealing("new_evidence", "请看新的照片,标签完好。", (NewFile(sha256, "照片.pdf"),))
+
+
+def appeal(world: World, dispute_id: str, who: Actor, **more: Any) -> Outcome | None:
+    wanted = appealing(world, dispute_id, who)
+    return world.tell(who, lambda ctx: hear_appeal.appeal(ctx, dispute_id, wanted), **more)

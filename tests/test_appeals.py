@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from service.domain.errors import Conflict, GuardFailed, Refusal, WindowClosed
+from service.domain.errors import Conflict, GuardFailed, WindowClosed
 from service.domain.policy import DEFAULT
-from service.domain.staff import Actor
 from service.flows import hear_appeal, negotiate, open_dispute, settle_dispute
 from service.flows.hear_appeal import Appealing, NewFile
 from service.flows.hearing import Outcome
 from service.store import tables
-from tests.judge import at_work, decision, dispute, due, picture, put, quotation, rule, tick, upload
+from tests.judge import (
+    MICROSECOND,
+    REASONS,
+    appeal,
+    appealing,
+    at_work,
+    decision,
+    dispute,
+    due,
+    put,
+    quotation,
+    refusal_of,
+    rule,
+    tick,
+)
 from tests.world import (
     BUYER,
     OTHER_SUPERVISOR,
@@ -27,34 +38,11 @@ from tests.world import (
     new_world,
 )
 
-MICROSECOND = timedelta(microseconds=1)
-REASONS = "复核认为原判责依据充分。"
-
 
 @pytest.fixture
 def world(database: str, tmp_path: Path) -> Iterator[World]:
     with new_world(database, tmp_path) as made:
         yield made
-
-
-def refusal_of(world: World, who: Actor, story: Any, **more: Any) -> Refusal:
-    """What a story refuses; that it left nothing behind is looked at here."""
-    entries = len(world.rows(tables.TranscriptEntry))
-    with pytest.raises(Refusal) as refused:
-        world.tell(who, story, **more)
-    assert len(world.rows(tables.TranscriptEntry)) == entries
-    return refused.value
-
-
-def appealing(world: World, dispute_id: str, who: Actor, *, text: str = "新的照片") -> Appealing:
-    """An appeal with a file nobody has seen."""
-    sha256 = upload(world, dispute_id, who, picture(f"{who.subject} {text}"), "appeal")
-    return Appealing("new_evidence", "请看新的照片,标签完好。", (NewFile(sha256, "照片.pdf"),))
-
-
-def appeal(world: World, dispute_id: str, who: Actor, **more: Any) -> Outcome | None:
-    wanted = appealing(world, dispute_id, who)
-    return world.tell(who, lambda ctx: hear_appeal.appeal(ctx, dispute_id, wanted), **more)
 
 
 # --- the appeal -----------------------------------------------------------------------------------------------------

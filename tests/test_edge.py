@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, get_args
 from uuid import UUID, uuid4
 
@@ -20,42 +19,7 @@ from service.api.contract import Contract
 from service.api.paging import LIMIT_MAX, Keyset, link_header
 from service.api.preconditions import require_idempotency_key, require_if_match, wants_dry_run
 from service.domain.errors import Refusal
-from tests.edge_app import REFUSALS, Clock, make_app
-
-VECTORS = Path(__file__).resolve().parents[2] / "shared" / "vectors"
-KEY = {"Idempotency-Key": "attempt-0001"}
-CASE = {"order_line": "L-1", "amount": {"amount": 12_900}, "words": "今天发货"}
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def app(clock: Clock, tmp_path: Path) -> Litestar:
-    return make_app(clock=clock, key_path=tmp_path / "key.pem", body_bytes_max=64_000, body_seconds_max=0.3)
-
-
-@pytest.fixture
-def client(app: Litestar) -> Iterator[TestClient[Litestar]]:
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield client
-
-
-@pytest.fixture
-def buyer(client: TestClient[Litestar]) -> dict[str, str]:
-    return bearer(client, "buyer")
-
-
-def bearer(client: TestClient[Litestar], user: str) -> dict[str, str]:
-    token = client.post("/v1/demo/tokens", json={"user": user}).json()["access_token"]
-    return {"Authorization": f"Bearer {token}"}
-
-
-def posted(client: TestClient[Litestar], body: bytes, path: str = "/v1/echo", **headers: str) -> httpx.Response:
-    return client.post(path, content=body, headers={"Content-Type": "application/json", **headers})
-
+from tests.edge_app import CASE, KEY, REFUSALS, Clock, posted
 
 # Methods
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,42 +16,7 @@ from litestar.testing import TestClient
 from service.api.reading import DEPTH_MAX, require_clean_json
 from service.api.shapes import instant_text
 from service.domain.errors import Kind, Refusal
-from tests.edge_app import Clock, make_app
-
-VECTORS = Path(__file__).resolve().parents[2] / "shared" / "vectors"
-KEY = {"Idempotency-Key": "attempt-0001"}
-CASE = {"order_line": "L-1", "amount": {"amount": 12_900}, "words": "今天发货"}
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def app(clock: Clock, tmp_path: Path) -> Litestar:
-    return make_app(clock=clock, key_path=tmp_path / "key.pem", body_bytes_max=64_000, body_seconds_max=0.3)
-
-
-@pytest.fixture
-def client(app: Litestar) -> Iterator[TestClient[Litestar]]:
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield client
-
-
-@pytest.fixture
-def buyer(client: TestClient[Litestar]) -> dict[str, str]:
-    return bearer(client, "buyer")
-
-
-def bearer(client: TestClient[Litestar], user: str) -> dict[str, str]:
-    token = client.post("/v1/demo/tokens", json={"user": user}).json()["access_token"]
-    return {"Authorization": f"Bearer {token}"}
-
-
-def posted(client: TestClient[Litestar], body: bytes, path: str = "/v1/echo", **headers: str) -> httpx.Response:
-    return client.post(path, content=body, headers={"Content-Type": "application/json", **headers})
-
+from tests.edge_app import CASE, KEY, VECTORS, Clock, posted
 
 # Bodies: JSON as everybody reads it
 
