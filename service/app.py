@@ -41,9 +41,11 @@ from service.api.auth import DEMO_ISSUER, ApiKey, Authenticator, TokenVerifier
 from service.api.contract import Contract, seal
 from service.api.issuer import DEMO_HEADERS, BuiltInIssuer, demo_router
 from service.api.keyring import HttpJwks, JwksSource, KeyRing
+from service.api.limits import RateLimiter
 from service.api.observe import Observed
 from service.api.perform import Runner
 from service.api.terms import public
+from service.api.tracing import Traced
 from service.flows import (
     approve,
     confirm_promise,
@@ -164,8 +166,9 @@ def create_app(settings: Settings, *, now: Callable[[], datetime] = clock, tick:
         assert settings.oidc_issuer is not None, "require_identity has looked"
         assert settings.oidc_jwks_url is not None, "Settings has looked"
         issuer_name, source = settings.oidc_issuer, HttpJwks(settings.oidc_jwks_url)
+    limiter = RateLimiter(settings.rate_limit_per_minute)
     contract = Contract(
-        authenticate=_authenticator(parts, source, issuer_name, now),
+        authenticate=limiter.counting(_authenticator(parts, source, issuer_name, now)),
         now=now,
         new_id=new_id,
         body_bytes_max=settings.body_bytes_max,
@@ -177,6 +180,7 @@ def create_app(settings: Settings, *, now: Callable[[], datetime] = clock, tick:
         plugins=[contract],
         openapi_config=openapi_config(),
         lifespan=[lifespan],
+        before_send=[limiter.dress],
         debug=False,
         logging_config=None,
     )
@@ -189,6 +193,7 @@ def create_app(settings: Settings, *, now: Callable[[], datetime] = clock, tick:
     app.state.rule_work = asyncio.Semaphore(1)
     app.state.payment_secrets = (settings.payment_gateway_secret,) if settings.payment_gateway_secret else ()
     app.state.systems_secrets = (settings.systems_secret,) if settings.systems_secret else ()
+    app.asgi_handler = Traced(app.asgi_handler)
     sealed = seal(app, contract)
     sealed.asgi_handler = Observed(sealed.asgi_handler, parts.metrics)
     return sealed

@@ -44,6 +44,7 @@ class Settings:
     body_bytes_max: int = 262_144
     upload_bytes_max: int = 10_485_760  # 单个文件不超过 10 MB
     body_seconds_max: int = 30
+    rate_limit_per_minute: int = 60_000  # choice: more than one process serves; a bound, not a fair share
     demo: bool = False
     demo_key_path: Path = Path("data/demo-signing-key.pem")
     oidc_issuer: str | None = None
@@ -83,6 +84,7 @@ class Settings:
             body_bytes_max=read.one("BODY_BYTES_MAX", _between(1_024, 16_777_216), cls.body_bytes_max),
             upload_bytes_max=read.one("UPLOAD_BYTES_MAX", _between(1_024, 104_857_600), cls.upload_bytes_max),
             body_seconds_max=read.one("BODY_SECONDS_MAX", _between(1, 600), cls.body_seconds_max),
+            rate_limit_per_minute=read.one("RATE_LIMIT_PER_MINUTE", _between(0, 10_000_000), cls.rate_limit_per_minute),
             demo=read.one("DEMO", _yes_or_no, demo_by_default),
             demo_key_path=read.one("DEMO_KEY_PATH", Path, cls.demo_key_path),
             oidc_issuer=issuer,
