@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import re2
 
@@ -141,7 +142,7 @@ def _compile_rule(rule: Rule, slots: Slots, common: int | None) -> CompiledRule:
         any_slot=any_slot,
         alone_slot=alone_slot,
         nears=nears,
-        patterns=tuple(re2.compile(pattern) for pattern in rule.patterns),
+        patterns=tuple(map(_pattern, rule.patterns)),
         cue_slot=cue_slot,
         unless=unless,
         within=within,
@@ -151,6 +152,12 @@ def _compile_rule(rule: Rule, slots: Slots, common: int | None) -> CompiledRule:
         single=bits_of(slot for slot in (any_slot, alone_slot, cue_slot) if slot is not None),
         excuses=bits_of(slot for slot in (*unless, within, before, after, anywhere) if slot is not None),
     )
+
+
+@lru_cache(maxsize=1024)
+def _pattern(pattern: str) -> re2._Regexp:
+    """One for all marketplaces."""
+    return re2.compile(pattern)
 
 
 def _compile_near(near: Near, disguises: frozenset[Disguise], slots: Slots) -> NearSlots:

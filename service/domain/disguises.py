@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import combinations, islice, product
 
 from service.domain.normalise import TABLE_ENTRIES_MAX, FoldTable
@@ -60,12 +60,24 @@ class SyllableTable(dict[int, str]):
     """From a folded character to its toneless syllable; what has none stays itself."""
 
     def __init__(self) -> None:
-        from pypinyin.constants import PHRASES_DICT, PINYIN_DICT
-
         super().__init__()
-        self._readings = PINYIN_DICT
-        self._phrases = PHRASES_DICT
         self.rows: dict[str, frozenset[tuple[str, ...]]] = {}  # words already sounded out
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Known syllables travel with compiled rules; the words sounded out were needed to build them only."""
+        return SyllableTable, (), None, None, iter(self.items())
+
+    @cached_property
+    def _readings(self) -> Mapping[int, str]:
+        from pypinyin.constants import PINYIN_DICT
+
+        return PINYIN_DICT
+
+    @cached_property
+    def _phrases(self) -> Mapping[str, list[list[str]]]:
+        from pypinyin.constants import PHRASES_DICT
+
+        return PHRASES_DICT
 
     def __missing__(self, code_point: int) -> str:
         readings = self._readings.get(code_point)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -91,6 +92,12 @@ class Terms:
     entries: Sequence[Spelling]
     bits: Sequence[int]  # of the entries, apart, for they are all that most texts need
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Many spellings mean the same: each meaning once, and a number for every spelling."""
+        number: dict[Spelling, int] = {}
+        numbers = array("I", (number.setdefault(entry, len(number)) for entry in self.entries))
+        return _terms_from, (self.matcher, [tuple(entry) for entry in number], numbers.tobytes())
+
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Lexicon:
@@ -155,6 +162,12 @@ def _terms(spelled: list[tuple[str, Spelling]], fast: bool | None) -> Terms:
     entries = tuple(entry for _, entry in spelled)
     matcher = new_matcher([spelling for spelling, _ in spelled], fast=fast)
     return Terms(matcher, entries, tuple(entry.bits for entry in entries))
+
+
+def _terms_from(matcher: Matcher, meanings: list[tuple[int, int, bool, bool, bool]], numbers: bytes) -> Terms:
+    known = [Spelling(*meaning) for meaning in meanings]
+    entries = tuple(map(known.__getitem__, array("I", numbers)))
+    return Terms(matcher, entries, tuple([entry[0] for entry in entries]))
 
 
 def _shape_slots(slots: Slots) -> dict[Shape, int]:

@@ -60,18 +60,8 @@ class Heard(NamedTuple):
     doubtful: bool = False  # two characters, neither of them the word's own: counts only beside another word heard
 
 
-class _Alike(NamedTuple):
-    """A word under the syllables it sounds like."""
-
-    word: str
-    bits: int
-
-
-class _Typed(NamedTuple):
-    """A way to type a word: the begin and end of each of its syllables, counted in letters."""
-
-    syllables: frozenset[tuple[int, int]]
-    bits: int
+_Alike = tuple[str, int]  # a word under the syllables it sounds like, and its slots as bits
+_Typed = tuple[int, int]  # a way to type a word: bits of the letters where a syllable begins or ends; its slots as bits
 
 
 class Signs(dict[int, int]):
@@ -114,6 +104,14 @@ class Ear:
         self.signs = Signs(sign_of, syllables)
         self._alike, self._alike_words = _alike_matcher(alike, syllables, sign_of, fast)
         self._typed, self._typed_ways, self._row_max = _typed_matcher(typed, syllables, fast)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_common_pairs": "".join(sorted(self._common_pairs))}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        pairs = str(state["_common_pairs"])
+        self._common_pairs = frozenset([pairs[place : place + 2] for place in range(0, len(pairs), 2)])
 
     def listen(self, folded: str, signs: str, *, has_letters: bool) -> list[Heard]:
         """All that sounds like a word and is not the word itself; letters are listened to only where there are any.
@@ -200,12 +198,18 @@ def _heard_typed(
     if first is None or last is None or _LATIN.search(part, first, last) is None:
         return
     offset = begins[first]
-    whole = {
-        (begins[unit] - offset, begins[unit + 1] - offset) for unit in range(first, last) if not is_latin(part[unit])
-    }
-    for way in ways:
-        if whole <= way.syllables:  # a Chinese character is exactly one syllable
-            yield Heard(begin + first, begin + last, way.bits, True)
+    whole = [
+        (begins[unit] - offset, begins[unit + 1] - begins[unit])
+        for unit in range(first, last)
+        if not is_latin(part[unit])
+    ]
+    for edges, bits in ways:
+        if all(_is_a_syllable(edges, *each) for each in whole):  # a Chinese character is exactly one
+            yield Heard(begin + first, begin + last, bits, True)
+
+
+def _is_a_syllable(edges: int, letter: int, length: int) -> bool:
+    return edges >> letter & (2 << length) - 1 == 1 << length | 1
 
 
 def _sign_of_syllables() -> dict[str, str]:
@@ -241,8 +245,8 @@ def _alike_matcher(
 
 
 def _sounded_alike(words: dict[str, int]) -> tuple[int, str, tuple[_Alike, ...]]:
-    alike = tuple(_Alike(*each) for each in words.items())
-    return len(alike[0].word), alike[0].word if len(alike) == 1 else "", alike
+    alike = tuple(words.items())
+    return len(alike[0][0]), alike[0][0] if len(alike) == 1 else "", alike
 
 
 def _typed_matcher(
@@ -257,8 +261,7 @@ def _typed_matcher(
         row_max = max(row_max, len(row))
     ordered = sorted(entries)
     typed = tuple(
-        (len(letters), tuple(_Typed(_edges(row), bits) for row, bits in entries[letters].items()))
-        for letters in ordered
+        (len(letters), tuple((_edges(row), bits) for row, bits in entries[letters].items())) for letters in ordered
     )
     return new_matcher(ordered, fast=fast), typed, row_max
 
@@ -272,9 +275,8 @@ def _rows(
                 yield word, slot, row
 
 
-def _edges(row: tuple[str, ...]) -> frozenset[tuple[int, int]]:
-    ends = list(accumulate(map(len, row)))
-    return frozenset(zip([0, *ends], ends, strict=False))
+def _edges(row: tuple[str, ...]) -> int:
+    return sum(1 << edge for edge in accumulate(map(len, row), initial=0))
 
 
 class Letters:
