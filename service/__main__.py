@@ -1,4 +1,4 @@
-"""The command `intervention`: serve, migrate, demo, moderate, promises, rules check."""
+"""The command `intervention`: serve, migrate, demo, moderate, promises, rules check, rules replay."""
 
 from __future__ import annotations
 
@@ -54,6 +54,16 @@ def _parser() -> argparse.ArgumentParser:
     check = rules.add_parser("check", help="run every example of every pack")
     check.add_argument("--rules", type=Path, help="default: RULES_DIR, or rules")
     check.set_defaults(run=_rules_check)
+    replay = rules.add_parser("replay", help="what new rules would have done to past messages (needs the extra [bulk])")
+    replay.add_argument(
+        "--pack", type=Path, required=True, help="a rules folder, or one file that goes over packs/ of --rules"
+    )
+    replay.add_argument("--against", required=True, help="JSON Lines, a .parquet file, or the URL of a database")
+    replay.add_argument("--rules", type=Path, help="what is compared with; default: RULES_DIR, or rules")
+    replay.add_argument("--runner", choices=("pool", "duckdb", "daft"), default="pool", help="default: %(default)s")
+    replay.add_argument("--workers", type=int, help="processes or threads; default: one a core")
+    replay.add_argument("--json", action="store_true", help="one JSON object instead of words")
+    replay.set_defaults(run=_rules_replay)
     return parser
 
 
@@ -102,6 +112,20 @@ def _rules_check(asked: argparse.Namespace) -> int:
     from service.commands import rules_check
 
     return rules_check.run(_rules_dir(asked))
+
+
+def _rules_replay(asked: argparse.Namespace) -> int:
+    from service.commands import rules_replay
+
+    return rules_replay.run(
+        asked.pack,
+        asked.against,
+        _rules_dir(asked),
+        runner=asked.runner,
+        workers=asked.workers,
+        as_json=asked.json,
+        stdout=sys.stdout,
+    )
 
 
 if __name__ == "__main__":

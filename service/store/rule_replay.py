@@ -11,6 +11,7 @@ import msgspec
 from service.domain.moderation import Channel, Context, Finding, Verdict, moderate
 from service.store.rulepacks import RuleBook
 
+CHANNEL_DEFAULT: Final = "buyer_chat"
 SAMPLES_MAX: Final = 5  # of each rule and kind
 SAMPLE_CHARS_AROUND: Final = 12  # on each side of a hit: enough to see the context, too little to tell whose it is
 _DIGIT: Final = re.compile(r"\d")
