@@ -1,4 +1,4 @@
-"""`make bench` prints every table, `python -m bench replies|windows|growth` one; nothing here can fail a test."""
+"""`make bench` prints every table, `python -m bench TABLE` one of them; nothing here can fail a test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import growth, replies, windows
+from bench import growth, moderation, replies, windows
 from service.app import configure_logs
 from tests.postgres_server import postgres_server
 
@@ -65,7 +65,18 @@ def print_growth() -> None:
     _on_both(measure)
 
 
-TABLES = {"replies": print_replies, "windows": print_windows, "growth": print_growth}
+def print_moderation() -> None:
+    """The moderation engine against the bare scan and the textbook pipeline."""
+    for line in moderation.tables(quick=QUICK):
+        print(line, flush=True)
+
+
+TABLES = {
+    "replies": print_replies,
+    "windows": print_windows,
+    "growth": print_growth,
+    "moderation": print_moderation,
+}
 
 if __name__ == "__main__":
     configure_logs("ERROR")

@@ -8,13 +8,16 @@ from itertools import islice
 
 from service.domain.compiled_rules import CompiledRule, CompiledRules, NearSlots
 from service.domain.lexicon import slots_in
-from service.domain.reading import ADDRESS_CHARS_MAX, Occurrence, Places, Reading
+from service.domain.reading import ADDRESS_CHARS_MAX, Occurrence, Places, Reading, RoughPlaces
 from service.domain.rule_language import Channel, Rule
 
 SPANS_PER_RULE_MAX = 16  # choice: more of the same tells the merchant nothing new
 SPANS_LOOKED_AT_MAX = 128  # choice: before the longest of overlapping ones are chosen
 NEGATION_CHARS_MAX = 6  # the longest negations have five characters
 AFTER_WINDOW_EXTRA = 6  # a warning may follow a little further off than a negation precedes
+
+WORD_CHARS_MAX = 200  # as the schema says
+TOO_FAR = 1_000_000  # more than a text has characters
 
 Span = tuple[int, int]
 
@@ -38,6 +41,7 @@ def candidates(
 def broken_rules(reading: Reading, rules: CompiledRules, numbers: list[int]) -> Iterator[tuple[Rule, Span]]:
     """Of the `candidates` each rule the text breaks with each place where it does, places in text order."""
     whole = _whole(reading, rules)
+    numbers = _possible(numbers, reading, rules, whole)
     guilt = excuses = 0
     for number in numbers:
         guilt |= _reachable(rules.rules[number], reading.present)
@@ -50,6 +54,45 @@ def broken_rules(reading: Reading, rules: CompiledRules, numbers: list[int]) -> 
             spans.add((reading.came_from[0], reading.came_from[-1] + 1))
         for span in _longest(spans)[:SPANS_PER_RULE_MAX]:
             yield compiled.rule, span
+
+
+def _possible(numbers: list[int], reading: Reading, rules: CompiledRules, whole: set[int]) -> list[int]:
+    """Those of the rules that a quick look at where words stand, or seem to stand, does not rule out."""
+    if not reading.is_read_in_one_way:
+        return numbers
+    wanted = 0
+    for number in numbers:
+        wanted |= _reachable(rules.rules[number], reading.present)
+    roughly = reading.rough_places(wanted)
+    return [number for number in numbers if number in whole or _may_hit(rules.rules[number], reading, roughly)]
+
+
+def _may_hit(compiled: CompiledRule, reading: Reading, roughly: RoughPlaces) -> bool:
+    present = reading.present
+    if compiled.any_slot is not None and present >> compiled.any_slot & 1:
+        return True
+    if any(reading.is_a_rough_clause(*place) for place in roughly.get(compiled.alone_slot, ())):
+        return True
+    if compiled.cue_slot in roughly and any(pattern.search(reading.folded) for pattern in compiled.patterns):
+        return True
+    return any(_may_be_near(near, roughly) for near in compiled.nears if near.need & present == near.need)
+
+
+def _may_be_near(near: NearSlots, roughly: RoughPlaces) -> bool:
+    """Whether for a word of the first group there are words of all others that are not too far away."""
+    reach = near.window + (len(near.slots) - 2) * (near.window + WORD_CHARS_MAX)
+    first, *others = (roughly.get(slot, ()) for slot in near.slots)
+    return any(
+        all(any(_gap(place, other, ordered=near.ordered) <= reach for other in places) for places in others)
+        for place in first
+    )
+
+
+def _gap(one: Span, other: Span, *, ordered: bool) -> int:
+    """Characters between two words that do not overlap; too many to count if they do, or stand in another order."""
+    if one[1] <= other[0]:
+        return other[0] - one[1]
+    return TOO_FAR if ordered or other[1] > one[0] else one[0] - other[1]
 
 
 def _reachable(compiled: CompiledRule, present: int) -> int:

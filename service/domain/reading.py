@@ -42,6 +42,8 @@ class Places(NamedTuple):
     firsts: list[int]
 
 
+RoughPlaces = dict[int | None, list[tuple[int, int]]]  # by slot, in characters that the fold keeps
+
 _NOWHERE = Places([], [])
 
 
@@ -152,6 +154,33 @@ class Reading:
     @cached_property
     def _excuse_bits(self) -> int:
         return self._excuses.present()
+
+    # -- where it is, roughly
+
+    @property
+    def is_read_in_one_way(self) -> bool:
+        """Whether the words stand in the folded text alone: no signs read as words, no repeats, no shapes."""
+        return not self._other_views and self._looks is None
+
+    def rough_places(self, slots: int) -> RoughPlaces:
+        """Where words of several slots (as bits) seem to stand, a part of a token or of prose taken for a word too."""
+        roughly: RoughPlaces = {}
+        terms = self._plain.terms
+        bits_of_entry, entries = terms.bits, terms.entries
+        hits = [hit for hit in self._plain.hits if bits_of_entry[hit[-1]] & slots]
+        for hit, last in zip(hits, terms.matcher.ends(self.folded, hits), strict=True):
+            entry = entries[hit[-1]]
+            place = (last - entry.length, last)
+            for slot in slots_in(entry.bits & slots):
+                roughly.setdefault(slot, []).append(place)
+        for heard in self._heard:
+            for slot in slots_in(heard.bits & slots):
+                roughly.setdefault(slot, []).append((heard.first, heard.last))
+        return roughly
+
+    def is_a_rough_clause(self, first: int, last: int) -> bool:
+        """Whether a place is all there is between two marks; see `is_a_clause`."""
+        return self.is_a_clause(Occurrence(self.came_from[first], self.came_from[last - 1] + 1, first, last))
 
     # -- where it is
 
