@@ -13,6 +13,7 @@ from service.flows.context import Context
 from service.store import tables
 from service.store.engine import DatabaseHeld, Transaction
 from service.store.writes import Busy, Head, LostRace, Plan
+from tests.proofs import broken_chains
 from tests.world import AGENT, World, new_world
 
 
@@ -184,6 +185,51 @@ def test_stories_of_one_group_commit_do_not_pull_each_other_down(world: World) -
     assert isinstance(outcomes[2], GuardFailed)
     assert isinstance(outcomes[4], Busy)
     assert [len(world.kinds(d)) for d in disputes] == [2, 2, 1, 2, 1, 2]
+
+
+def test_stories_that_may_run_beside_each_other_are_written_together_or_each_alone(world: World) -> None:
+    """Two of a batch are about one dispute: the second sees what the first wrote; no word of anybody is lost."""
+    disputes = [world.make_dispute() for _ in range(5)]
+    gate = threading.Event()
+    world.database.submit(lambda tx: gate.wait(5))
+
+    def story(number: int):  # type: ignore[no-untyped-def]  # a story
+        def work(tx: Transaction) -> int:
+            (row,) = tx.rows(
+                "SELECT version, last_seq, last_hash, last_event_seq FROM dispute WHERE id = ?", (disputes[number % 5],)
+            )
+            ctx = world.house.context(tx, actor=AGENT, now=world.now, received_at=world.now)
+            ctx.plan.head = Head(disputes[number % 5], *row)
+            if number == 3:
+                raise GuardFailed("not_me")
+            ctx.record("note")
+            tx.apply([ctx.plan])
+            return number
+
+        return work
+
+    futures = [world.database.submit(story(n), one_statement=True) for n in range(7)]
+    gate.set()
+
+    outcomes = [f.exception() or f.result() for f in futures]
+    assert [n for n in outcomes if isinstance(n, int)] == [0, 1, 2, 4, 5, 6]
+    assert isinstance(outcomes[3], GuardFailed)
+    assert [len(world.kinds(d)) for d in disputes] == [3, 3, 2, 1, 2]
+    assert broken_chains(world.database) == []
+
+
+def test_a_hot_story_that_reads_rows_leaves_its_connection_as_it_was(world: World) -> None:
+    """What the session began ends with the story: the next one on the same connection begins as ever."""
+    dispute = world.make_dispute()
+
+    def hot(tx: Transaction) -> object:
+        return tx.session.get(tables.Dispute, dispute)
+
+    for _ in range(20):
+        assert world.database.run(hot, one_statement=True) is not None
+        world.tell(AGENT, lambda ctx: note(ctx, dispute))
+
+    assert len(world.kinds(dispute)) == 21
 
 
 def test_a_second_process_may_not_open_the_same_sqlite_file(tmp_path: Path, new_sqlite: object) -> None:

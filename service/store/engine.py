@@ -51,7 +51,13 @@ class DatabaseHeld(Exception):
 class Transaction:
     """What a story may use while it runs: reads through `session` or `driver`, one `apply` at the end."""
 
-    def __init__(self, connection: Connection, dialect: str) -> None:
+    def __init__(self, connection: Connection, dialect: str, *, held: list[Plan] | None = None) -> None:
+        """Begin.
+
+        Args:
+            held: where plans wait to be written together with those of other stories, instead of at once.
+        """
+        self._held = held
         self.connection = connection
         self.dialect = dialect
         driver: Any = connection.connection.driver_connection
@@ -83,6 +89,9 @@ class Transaction:
 
     def apply(self, plans: Sequence[Plan]) -> None:
         """Write; raises LostRace if the world has moved."""
+        if self._held is not None:
+            self._held.extend(plans)
+            return
         self.wrote = True
         try:
             (apply_on_postgres if self.dialect == "postgresql" else apply_on_sqlite)(self.driver, plans)
@@ -306,10 +315,13 @@ class _Writer:
                 _run_alone(connection, "sqlite", job)
             return
         outcomes: list[tuple[Job, Any, BaseException | None]] = []
+        held: list[Plan] = []  # of stories that could run beside each other: written together, a statement a table
         transaction = connection.begin()
         try:
             for job in batch:
-                tx = Transaction(connection, "sqlite")
+                if not job.one_statement:
+                    _write_held(connection, held)
+                tx = Transaction(connection, "sqlite", held=held if job.one_statement else None)
                 try:
                     outcomes.append((job, job.story(tx), None))
                 except Exception as error:
@@ -318,6 +330,7 @@ class _Writer:
                     outcomes.append((job, None, error))
                 finally:
                     tx.close()
+            _write_held(connection, held)
             transaction.commit()
         except Exception:
             with suppress(DBAPIError):
@@ -327,6 +340,13 @@ class _Writer:
             return
         for job, result, refusal in outcomes:
             _answer(job, result, refusal)
+
+
+def _write_held(connection: Connection, held: list[Plan]) -> None:
+    """Write what the stories of a batch have held back; raises LostRace if two of them were about one dispute."""
+    if held:
+        Transaction(connection, "sqlite").apply(held)
+        held.clear()
 
 
 class _Workers:
@@ -429,13 +449,17 @@ def _run_unlocked(connection: Connection, job: Job) -> None:
         for tries_left in reversed(range(TRIES_MAX)):
             tx = Transaction(connection, "postgresql")
             try:
-                _answer(job, job.story(tx), None)
-                return
+                result = job.story(tx)
             except LostRace as race:
                 if not tries_left:
                     log.warning("gave_up", cause=str(race))
                     _answer(job, None, Busy())
                     return
+            else:
+                _answer(job, result, None)
+                return
+            finally:
+                tx.close()  # a session that read has begun a transaction of its own
     except Exception as error:
         _forget_if_broken(connection, error)
         _answer(job, None, error)

@@ -183,6 +183,8 @@ def _table(model: type[SQLModel]) -> Table:
     return table
 
 
+ROWS_MAX: Final = 64  # choice: new rows in one statement on SQLite; each count is a statement of its own
+
 # --- statement texts ------------------------------------------------------------------------------------------------
 
 _KEYS: Final = {"update": 1, "add": 1, "guard": 2}  # how many of the last columns are keys
@@ -203,12 +205,12 @@ def _on_conflict(shape: Shape) -> str:
     return f" ON CONFLICT (id) DO UPDATE SET {sets}"
 
 
-@lru_cache(maxsize=1024)
-def sqlite_statement(shape: Shape) -> str:
-    """One row."""
+@lru_cache(maxsize=4096)
+def sqlite_statement(shape: Shape, count: int = 1) -> str:
+    """One row, or `count` new ones."""
     if shape.inserts:
-        marks = ", ".join("?" for _ in shape.columns)
-        return f"INSERT INTO {shape.name} ({', '.join(shape.columns)}) VALUES ({marks}){_on_conflict(shape)}"
+        marks = ", ".join([f"({', '.join('?' for _ in shape.columns)})"] * count)
+        return f"INSERT INTO {shape.name} ({', '.join(shape.columns)}) VALUES {marks}{_on_conflict(shape)}"
     guard = " AND version = ?" if shape.operation == "guard" else ""
     return f"UPDATE {shape.name} SET {_assignments(shape, lambda _: '?')} WHERE id = ?{guard}"
 
@@ -285,11 +287,13 @@ def apply_on_sqlite(connection: Any, plans: Sequence[Plan]) -> None:
         LostRace: a dispute is not at the version its plan has seen; the caller rolls back.
     """
     for shape, rows in groups_of(plans):
-        statement = sqlite_statement(shape)
         if len(rows) == 1:
-            changed = connection.execute(statement, rows[0]).rowcount
+            changed = connection.execute(sqlite_statement(shape), rows[0]).rowcount
+        elif shape.inserts and len(rows) <= ROWS_MAX:  # sqlite3 hands the interpreter over with every row of a many
+            connection.execute(sqlite_statement(shape, len(rows)), [value for row in rows for value in row])
+            continue
         else:
-            changed = connection.executemany(statement, rows).rowcount
+            changed = connection.executemany(sqlite_statement(shape), rows).rowcount
         if shape.operation == "guard" and changed != len(rows):
             raise LostRace
 
