@@ -58,7 +58,7 @@ def broken_rules(reading: Reading, rules: CompiledRules, numbers: list[int]) -> 
 
 def _possible(numbers: list[int], reading: Reading, rules: CompiledRules, whole: set[int]) -> list[int]:
     """Those of the rules that a quick look at where words stand, or seem to stand, does not rule out."""
-    if not reading.is_read_in_one_way:
+    if not reading.can_be_looked_over:
         return numbers
     wanted = 0
     for number in numbers:

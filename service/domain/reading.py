@@ -21,6 +21,7 @@ _OPENINGS = ("亲亲", "亲爱的", "亲", "您好", "你好")
 _ENDINGS = frozenset("亲哦呢哈呀啊了哒啦嘛吧滴呐噢喔")
 ADDRESS_CHARS_MAX = 6  # the longest opening and three endings
 EVERY_SLOT = -1  # as bits
+ROUGH_HITS_MAX = 1_000  # choice: with more of them a second look costs more than it saves
 _A_NUMBER = DIGIT * DIGITS_MIN
 _REPEATED = re.compile(r"(.)\1+")
 _STRETCH = re.compile(r"(.)\1*")
@@ -158,9 +159,9 @@ class Reading:
     # -- where it is, roughly
 
     @property
-    def is_read_in_one_way(self) -> bool:
-        """Whether the words stand in the folded text alone: no signs read as words, no repeats, no shapes."""
-        return not self._other_views and self._looks is None
+    def can_be_looked_over(self) -> bool:
+        """Whether the words stand in the folded text alone (no signs read as words, repeats, shapes), and are few."""
+        return not self._other_views and self._looks is None and len(self._plain.hits) <= ROUGH_HITS_MAX
 
     def rough_places(self, slots: int) -> RoughPlaces:
         """Where words of several slots (as bits) seem to stand, a part of a token or of prose taken for a word too."""
