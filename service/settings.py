@@ -44,7 +44,7 @@ class Settings:
     body_bytes_max: int = 262_144
     upload_bytes_max: int = 10_485_760  # 单个文件不超过 10 MB
     body_seconds_max: int = 30
-    rate_limit_per_minute: int = 60_000  # choice: more than one process serves; a bound, not a fair share
+    rate_limit_per_minute: int = 240_000  # choice: more than one process serves; a bound, not a fair share
     demo: bool = False
     demo_key_path: Path = Path("data/demo-signing-key.pem")
     oidc_issuer: str | None = None
