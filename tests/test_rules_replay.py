@@ -19,8 +19,9 @@ from service.__main__ import main
 from service.domain.moderation import Channel
 from service.store import past_messages
 from service.store.bulk_judging import broken, names
-from service.store.bulk_runners import Books, Part, run_daft, run_duckdb, run_pool
+from service.store.bulk_runners import Books, Part, books_of, run_daft, run_duckdb, run_pool
 from service.store.bulk_sources import COLUMNS, JsonLines, Parquet, ServiceDatabase, batch_of, parsed
+from service.store.differing_rules import differing, only
 from service.store.rule_replay import PastMessage, Replay, fired_by
 from service.store.rulepacks import RuleBook, load_rule_book
 from tests.over_http import HttpWorld, new_http_world
@@ -51,7 +52,7 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Books:
     (after / "packs" / "diversion.yaml").write_text(
         (before / "packs" / "diversion.yaml").read_text("utf-8").replace("mode: act", "mode: watch"), encoding="utf-8"
     )
-    return Books(str(before), str(after))
+    return books_of(str(before), str(after))
 
 
 def messages(count: int) -> list[PastMessage]:
@@ -65,7 +66,7 @@ def messages(count: int) -> list[PastMessage]:
 
 
 def one_by_one(asked: list[PastMessage], books: Books) -> Replay:
-    before, after = (load_rule_book(Path(folder)) for folder in books)
+    before, after = (load_rule_book(Path(folder)) for folder in books.folders)
     found = Replay()
     for message in asked:
         found.note_message(message, before, after)
@@ -282,3 +283,44 @@ def replay(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, s
     code = main(["rules", "replay", *words])
     said = capsys.readouterr()
     return code, said.out, said.err
+
+
+# --- only what differs is judged -------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sets(st.sampled_from(range(40)), min_size=1, max_size=6), TEXTS)
+def test_some_rules_alone_find_what_they_find_in_the_whole_book(real: RuleBook, chosen: set[int], text: str) -> None:
+    """Each rule is judged by itself, so the rules that are the same in both books can be left out."""
+    ids = frozenset(real.rules[number].id for number in chosen)
+    message = PastMessage(storable(text), "taobao", "buyer_chat", "在吗?")
+
+    whole, part = fired_by(message, real), fired_by(message, only(real, ids))
+
+    assert part == {rule: place for rule, place in whole.items() if rule in ids}
+
+
+def test_a_rule_differs_by_what_decides_and_not_by_what_is_said_of_it(tmp_path: Path) -> None:
+    """A reason is no difference; a word, a list that it names, the mode and the ground of all rules are."""
+    (tmp_path / "a").mkdir()
+    rules = small_rules(tmp_path / "a")
+    pack, lists = rules / "packs" / "diversion.yaml", rules / "lists.yaml"
+    told = pack.read_text("utf-8")
+    before = load_rule_book(rules)
+
+    def differs(file: Path, old: str, new: str) -> set[str]:
+        content = file.read_text("utf-8")
+        assert old in content
+        file.write_text(content.replace(old, new, 1), encoding="utf-8")
+        found = differing(before, load_rule_book(rules))
+        file.write_text(content, encoding="utf-8")
+        return set(found)
+
+    everything = {rule.id for rule in before.rules}
+    assert told.count("- id:") == len(everything) == 1
+    assert differs(pack, "不得引导", "不可引导") == set()
+    assert differs(pack, "加微信]", "加微信, 加v]") == everything
+    assert differs(pack, "mode: act", "mode: watch") == everything
+    assert differs(lists, "warning: [", "warning: [小心火烛, ") == set(), "no rule here names this list"
+    assert differs(lists, "not_negation: [", "not_negation: [不二, ") == everything
+    assert differs(rules / "profiles" / "jd.yaml", "lists: {}", "lists: {}\ninnocent: [加微信群]") == everything

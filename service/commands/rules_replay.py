@@ -46,11 +46,8 @@ def run(
     with ExitStack() as folders:
         try:
             before = read_folder(rules_dir)
-            books = bulk_runners.Books(
-                *(str(folders.enter_context(laid_out(files, rules_dir))) for files in (before, _files_of(pack, before)))
-            )
-            for folder in books:
-                bulk_runners.book_of(folder)
+            laid = [folders.enter_context(laid_out(files, rules_dir)) for files in (before, _files_of(pack, before))]
+            books = bulk_runners.books_of(str(laid[0]), str(laid[1]))
             source = _source(against, bulk_sources)
             parts = _parts(source, books, runner, workers or os.cpu_count() or 1, bulk_runners)
         except (BadPack, OSError, ValueError) as bad:
@@ -124,7 +121,7 @@ def _json(found: Replay, bad_lines: int) -> str:
 def _told(found: Replay, bad_lines: int) -> str:
     lines = [
         f"{found.judged:,} messages judged, {found.skipped:,} skipped, {bad_lines:,} bad lines",
-        f"hit before {found.hit_before:,}, after {found.hit_after:,}; {found.changed:,} differ",
+        f"by rules that differ: {found.hit_before:,} hit before, {found.hit_after:,} after; {found.changed:,} change",
     ]
     for rule_id, difference in sorted(found.rules.items()):
         lines.append(

@@ -19,9 +19,11 @@ import pyarrow as pa
 
 from service.domain import reading
 from service.domain.compiled_rules import CompiledRules, NearSlots
+from service.domain.disguises import is_letter
 from service.domain.lexicon import slots_in
 from service.domain.moderation import Channel, Context, moderate
-from service.domain.shapes_of_contact import DIGIT_SIGNS, DIGITS_MIN, has_a_plus
+from service.domain.shapes_of_contact import DIGIT_SIGNS, DIGITS_MIN, has_a_plus, has_a_sign
+from service.store.differing_rules import only
 from service.store.rule_replay import CHANNEL_DEFAULT as CHANNEL
 from service.store.rule_replay import fired
 from service.store.rulepacks import RuleBook, load_rule_book
@@ -33,6 +35,7 @@ DROPPED: Final = -1
 UNKNOWN: Final = -2
 SUSPICIOUS: Final = 1  # flags of a character
 DIGIT: Final = 2
+LETTER: Final = 4
 WATCHED: Final = "?"  # behind a rule that is only watched
 PLATFORM: Final = "taobao"
 
@@ -92,7 +95,8 @@ class Sieve:
         kept = folded >= NEXT
         folded, message = folded[kept], message[kept]
         text = folded.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-        self._note_numbers(folded, message, suspected)
+        if self._lexicon.shape_slots:
+            self._note_shapes(texts, folded, message, suspected)
         self._note_forms(text, folded, message, suspected, asked)
         self._note_words(_Hits(self, text, folded, message), suspected, asked)
         return [int(place) for place in np.flatnonzero(suspected)]
@@ -111,18 +115,22 @@ class Sieve:
             self._fold[code_point] = ord(becomes) if len(becomes) == 1 else DROPPED
             if (
                 len(becomes) > 1
-                or lexicon.stand_in.search(character)
-                or has_a_plus(character)
-                or (becomes.isascii() and becomes.isalpha())
+                or (lexicon.stand_in_bits and lexicon.stand_in.search(character))
+                or (lexicon.shape_slots and has_a_plus(character))
             ):
                 self._flags[code_point] |= SUSPICIOUS
             if len(becomes) == 1:
                 self._signs[ord(becomes)] = lexicon.ear.signs[ord(becomes)]
                 if becomes in DIGIT_SIGNS:
                     self._flags[ord(becomes)] |= DIGIT
+                if is_letter(becomes):
+                    self._flags[ord(becomes)] |= LETTER
 
-    def _note_numbers(self, folded: Array, message: Array, suspected: Array) -> None:
-        """A run of digits may be a number to call or to pay to."""
+    def _note_shapes(self, texts: Sequence[str], folded: Array, message: Array, suspected: Array) -> None:
+        """A run of digits may be a number to call or to pay to, letters with a sign among them an address."""
+        for place in np.unique(message[self._flags[folded] & LETTER > 0]).tolist():
+            if has_a_sign(texts[place]):
+                suspected[place] = True
         digit = self._flags[folded] & DIGIT > 0
         run = digit
         for ahead in range(1, DIGITS_MIN):
@@ -185,7 +193,7 @@ class _Hits:
         signs = sieve._signs[folded].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
         heard = [
             (slot, each.first, each.last)
-            for each in sieve._lexicon.ear.listen(text, signs, has_letters=False)
+            for each in sieve._lexicon.ear.listen(text, signs, has_letters=bool((sieve._flags[folded] & LETTER).any()))
             for slot in slots_in(each.bits)
         ]
         sounds = np.array(heard, dtype=np.int64).reshape(-1, 3)
@@ -253,23 +261,33 @@ _ENDINGS: Final = "".join(reading._ENDINGS)
 
 
 @lru_cache(maxsize=4)
-def book_of(folder: str) -> RuleBook:
-    """The compiled book of a rules folder, kept by each process that works on it."""
+def book_of(folder: str, rule_ids: frozenset[str] | None = None) -> RuleBook:
+    """The compiled book of a rules folder, or these rules of it, kept by each process that works on it."""
     book = load_rule_book(Path(folder))
+    if rule_ids is not None:
+        book = only(book, rule_ids)
     book.compile()
     return book
 
 
 @lru_cache(maxsize=16)
-def _sieve(folder: str, platform: str) -> Sieve:
-    return Sieve(book_of(folder).for_platform(platform))
+def _sieve(folder: str, rule_ids: frozenset[str] | None, platform: str) -> Sieve:
+    return Sieve(book_of(folder, rule_ids).for_platform(platform))
 
 
-def broken(texts: Array, platforms: Array, channels: Array, questions: Array, folder: str) -> Array:
+def broken(
+    texts: Array,
+    platforms: Array,
+    channels: Array,
+    questions: Array,
+    folder: str,
+    rule_ids: frozenset[str] | None = None,
+) -> Array:
     """The rules that messages break, by the book of a folder.
 
     Args:
         texts: Arrow strings; null is judged as nothing.
+        rule_ids: these rules only; None: all.
         platforms: null is taobao. channels: null is buyer_chat. questions: null where nothing was asked.
 
     Returns:
@@ -281,13 +299,13 @@ def broken(texts: Array, platforms: Array, channels: Array, questions: Array, fo
     by_platform: defaultdict[str, list[int]] = defaultdict(list)
     for place, platform in enumerate(rows[1]):
         by_platform[platform or PLATFORM].append(place)
-    known, channel_names = book_of(folder).profiles, frozenset(Channel)
+    book, channel_names = book_of(folder, rule_ids), frozenset(Channel)
     for platform, places in by_platform.items():
-        if platform not in known:
+        if platform not in book.profiles:
             for place in places:
                 told[place] = None
             continue
-        rules, sieve = book_of(folder).for_platform(platform), _sieve(folder, platform)
+        rules, sieve = book.for_platform(platform), _sieve(folder, rule_ids, platform)
         for begin in range(0, len(places), BLOCK_ROWS):
             block = places[begin : begin + BLOCK_ROWS]
             asked = Asked([rows[2][place] or CHANNEL for place in block], [rows[3][place] for place in block])

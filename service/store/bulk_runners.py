@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -16,17 +18,25 @@ from service.store.bulk_judging import PLATFORM, broken
 from service.store.bulk_judging import book_of as book_of
 from service.store.bulk_sources import BATCH_ROWS, COLUMNS, Source, parsed, whole_batch
 from service.store.bulk_sources import Parquet as Parquet
+from service.store.differing_rules import differing
 from service.store.rule_replay import CHANNEL_DEFAULT, PastMessage, Replay, fired_by
+from service.store.rulepacks import load_rule_book
 
 AHEAD: Final = 2  # batches that wait for each worker: enough to keep it busy, few enough for constant memory
-RUNNERS: Final = ("pool", "duckdb", "daft")
+NAMES: Final = ("before", "after")  # of the columns that a runner adds
 
 
 class Books(NamedTuple):
-    """The rules folders that are compared."""
+    """The rules folders that are compared, and the rules in which they differ; only these are judged."""
 
     before: str
     after: str
+    differing: frozenset[str]
+
+    @property
+    def folders(self) -> tuple[str, str]:
+        """Both."""
+        return self.before, self.after
 
 
 class Part(NamedTuple):
@@ -35,6 +45,16 @@ class Part(NamedTuple):
     replay: Replay
     bad_lines: int
     progress: int
+
+
+def books_of(before: str, after: str) -> Books:
+    """Two rules folders to be compared.
+
+    Raises:
+        BadPack: a file is not as it must be.
+    """
+    read = [load_rule_book(Path(folder)) for folder in (before, after)]
+    return Books(before, after, differing(*read))
 
 
 def compare(content: Any, books: Books) -> tuple[Replay, int]:
@@ -48,8 +68,8 @@ def compare(content: Any, books: Books) -> tuple[Replay, int]:
     """
     batch, bad = parsed(content) if isinstance(content, bytes) else (content, 0)
     text, platform, channel, question = (batch.column(name) for name in COLUMNS)
-    before = broken(text, platform, channel, question, books.before)
-    after = broken(text, platform, channel, question, books.after)
+    before = broken(text, platform, channel, question, books.before, books.differing)
+    after = broken(text, platform, channel, question, books.after, books.differing)
     return differences(batch, before, after, books), bad
 
 
@@ -62,7 +82,7 @@ def differences(batch: pa.RecordBatch, before: Any, after: Any, books: Books) ->
         hit_after=_true(pc.and_(known, pc.not_equal(after, ""))),
     )
     found.skipped = batch.num_rows - found.judged
-    books_read = book_of(books.before), book_of(books.after)
+    books_read = [book_of(folder, books.differing) for folder in books.folders]
     for row in batch.filter(pc.and_(known, pc.not_equal(before, after))).to_pylist():
         message = PastMessage(
             row["text"] or "", row["platform"] or PLATFORM, row["channel"] or CHANNEL_DEFAULT, row["question"]
@@ -95,8 +115,9 @@ def run_pool(source: Source, books: Books, *, workers: int) -> Iterator[Part]:
 
 
 def _ready(books: Books) -> None:
-    for folder in books:
-        book_of(folder)
+    for folder in books.folders:
+        book_of(folder, books.differing)
+    gc.freeze()  # the books live as long as the process: no collection need walk them
 
 
 def _part(done: tuple[Future[tuple[Replay, int]], int]) -> Part:
@@ -109,10 +130,10 @@ def run_duckdb(source: Parquet, books: Books, *, workers: int) -> Iterator[Part]
     import duckdb
 
     connection: Any = duckdb.connect(config={"threads": workers, "memory_limit": "1GB"})
-    for name, folder in zip(Books._fields, books, strict=True):
+    for name, folder in zip(NAMES, books.folders, strict=True):
         connection.create_function(
             f"broken_{name}",
-            _unit(folder),
+            _unit(folder, books.differing),
             ["VARCHAR"] * len(COLUMNS),
             "VARCHAR",
             type="arrow",
@@ -120,7 +141,7 @@ def run_duckdb(source: Parquet, books: Books, *, workers: int) -> Iterator[Part]
         )
     there = pq.read_schema(source.path).names
     columns = ", ".join(name if name in there else f"CAST(NULL AS VARCHAR) AS {name}" for name in COLUMNS)
-    told = ", ".join(f"broken_{name}({', '.join(COLUMNS)}) AS {name}" for name in Books._fields)
+    told = ", ".join(f"broken_{name}({', '.join(COLUMNS)}) AS {name}" for name in NAMES)
     path = str(source.path).replace("'", "''")
     query = f"SELECT *, {told} FROM (SELECT {columns} FROM read_parquet('{path}'))"
     yield from _parts(connection.sql(query).to_arrow_reader(BATCH_ROWS), books)
@@ -132,11 +153,15 @@ def run_daft(source: Parquet, books: Books) -> Iterator[Part]:
 
     @daft.func.batch(return_dtype=daft.DataType.string())
     def before(text: daft.Series, platform: daft.Series, channel: daft.Series, question: daft.Series) -> Any:
-        return _unit(books.before)(text.to_arrow(), platform.to_arrow(), channel.to_arrow(), question.to_arrow())
+        return _unit(books.before, books.differing)(
+            text.to_arrow(), platform.to_arrow(), channel.to_arrow(), question.to_arrow()
+        )
 
     @daft.func.batch(return_dtype=daft.DataType.string())
     def after(text: daft.Series, platform: daft.Series, channel: daft.Series, question: daft.Series) -> Any:
-        return _unit(books.after)(text.to_arrow(), platform.to_arrow(), channel.to_arrow(), question.to_arrow())
+        return _unit(books.after, books.differing)(
+            text.to_arrow(), platform.to_arrow(), channel.to_arrow(), question.to_arrow()
+        )
 
     frame = daft.read_parquet(str(source.path))
     missing = {name: daft.lit(None).cast(daft.DataType.string()) for name in COLUMNS if name not in frame.column_names}
@@ -146,11 +171,11 @@ def run_daft(source: Parquet, books: Books) -> Iterator[Part]:
     yield from _parts(judged.to_arrow_iter(), books)
 
 
-def _unit(folder: str) -> Callable[[Any, Any, Any, Any], Any]:
+def _unit(folder: str, rule_ids: frozenset[str]) -> Callable[[Any, Any, Any, Any], Any]:
     """The unit of work by one book, over whatever Arrow arrays a runner hands over."""
 
     def unit(texts: Any, platforms: Any, channels: Any, questions: Any) -> Any:
-        return broken(_plain(texts), _plain(platforms), _plain(channels), _plain(questions), folder)
+        return broken(_plain(texts), _plain(platforms), _plain(channels), _plain(questions), folder, rule_ids)
 
     return unit
 
@@ -163,5 +188,5 @@ def _plain(column: Any) -> Any:
 
 def _parts(batches: Any, books: Books) -> Iterator[Part]:
     for batch in batches:
-        before, after = (batch.column(name).cast(pa.string()) for name in Books._fields)
+        before, after = (batch.column(name).cast(pa.string()) for name in NAMES)
         yield Part(differences(whole_batch(batch), before, after, books), 0, batch.num_rows)
