@@ -246,11 +246,15 @@ def _digits(signs: str | None) -> Disguise:
 
 
 def _doubled(character: str, _: random.Random) -> str:
-    return character * 2
+    """Not letters and digits: 1133 is another number than 13."""
+    return character * 2 if _is_chinese(character) else character
 
 
 def _stretched(text: str, spots: Spots, rng: random.Random) -> str:
-    spot = rng.choice(spots)
+    able = [spot for spot in spots if _is_chinese(text[spot])]
+    if not able:
+        return text
+    spot = rng.choice(able)
     return text[:spot] + text[spot] * rng.randint(3, 5) + text[spot + 1 :]
 
 

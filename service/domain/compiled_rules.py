@@ -131,7 +131,7 @@ def _compile_rule(rule: Rule, slots: Slots, common: int | None) -> CompiledRule:
     any_slot = slots.number(rule.any_of, rule.disguises)
     alone_slot = slots.number(rule.alone, rule.disguises)
     nears = tuple(_compile_near(near, rule.disguises, slots) for near in rule.nears)
-    cue_slot = slots.number(rule.cues, _BARE)
+    cue_slot = slots.number(rule.cues, _BARE | rule.disguises & {Disguise.REPEAT})
     unless = tuple(slot for slot in (slots.number(rule.unless, _BARE, excuses=True), common) if slot is not None)
     within = slots.number(rule.unless_within, _BARE, excuses=True)
     before = slots.number(rule.unless_before, _BARE, excuses=True)

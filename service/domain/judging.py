@@ -9,7 +9,7 @@ from itertools import islice
 from service.domain.compiled_rules import CompiledRule, CompiledRules, NearSlots
 from service.domain.lexicon import slots_in
 from service.domain.reading import ADDRESS_CHARS_MAX, Occurrence, Places, Reading, RoughPlaces
-from service.domain.rule_language import Channel, Rule
+from service.domain.rule_language import Channel, Disguise, Rule
 
 SPANS_PER_RULE_MAX = 16  # choice: more of the same tells the merchant nothing new
 SPANS_LOOKED_AT_MAX = 128  # choice: before the longest of overlapping ones are chosen
@@ -150,16 +150,19 @@ def _guilty_spans(compiled: CompiledRule, reading: Reading) -> Iterator[tuple[Sp
     for near in compiled.nears:
         if near.need & reading.present == near.need:
             yield from _near_spans(near, reading)
-    if compiled.patterns and reading.occurrences(compiled.cue_slot):
+    if compiled.cue_slot is not None and reading.present >> compiled.cue_slot & 1:
         yield from ((span, [span]) for span in _pattern_spans(compiled, reading))
 
 
 def _pattern_spans(compiled: CompiledRule, reading: Reading) -> Iterator[Span]:
-    for pattern in compiled.patterns:
-        for found in pattern.finditer(reading.folded):
-            first, last = found.span()
-            if first < last:
-                yield reading.came_from[first], reading.came_from[last - 1] + 1
+    """Where the patterns of a rule match, in the text as folded and in the other ways to read it."""
+    ways = reading.ways_to_read(repeats=Disguise.REPEAT in compiled.rule.disguises)
+    for folded, end_of in ways:
+        for pattern in compiled.patterns:
+            for found in pattern.finditer(folded):
+                first, last = found.span()
+                if first < last:
+                    yield end_of(first, last)
 
 
 def _near_spans(near: NearSlots, reading: Reading) -> Iterator[tuple[Span, list[Span]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -307,6 +307,17 @@ class Reading:
             return False
         folded = self.text[index].translate(self._lexicon.fold)
         return bool(folded) and is_latin(folded[0]) and not (letters_only and folded[0].isdigit())
+
+    def ways_to_read(self, *, repeats: bool) -> Iterator[tuple[str, Callable[[int, int], tuple[int, int]]]]:
+        """The folded text, then without repeats, each with the way from its characters to the text as written."""
+        yield self.folded, lambda first, last: (self.came_from[first], self.came_from[last - 1] + 1)
+        for view in self._other_views if repeats else ():
+            if view.runs is not None:
+                yield view.folded, partial(self._unrepeated_span, view)
+
+    def _unrepeated_span(self, view: _View, first: int, last: int) -> tuple[int, int]:
+        runs = view.runs or ()
+        return view.came_from[first], self._end_of_run(view.came_from[last - 1], runs[last - 1])
 
     # -- how it sounds
 

@@ -189,6 +189,12 @@ def _matches(pattern: re.Pattern[str]) -> Callable[[Looks], Iterator[Span]]:
     return lambda looks: (found.span() for found in pattern.finditer(looks.text))
 
 
+def _emails(looks: Looks) -> Iterator[Span]:
+    """As it stands, or with its digits in Chinese."""
+    found = [match.span() for match in _EMAIL.finditer(looks.text)]
+    yield from found or (match.span() for match in _EMAIL.finditer(looks.digits))
+
+
 def _chat_ids(looks: Looks) -> Iterator[Span]:
     for pattern in (_CHAT_ID, _CHAT_ID_GLUED):
         for found in pattern.finditer(looks.digits):
@@ -201,7 +207,7 @@ _FINDERS: dict[Shape, Callable[[Looks], Iterator[Span]]] = {
     Shape.DIGITS: _digits,
     Shape.CHAT_ID: _chat_ids,
     Shape.PLUS_CONTACT: _matches(_PLUS),
-    Shape.EMAIL: _matches(_EMAIL),
+    Shape.EMAIL: _emails,
     Shape.URL: _matches(_URL),
     Shape.BANK_CARD: _bank_cards,
 }
@@ -212,20 +218,21 @@ _NEEDS: dict[Shape, Callable[[Looks], object]] = {
     Shape.PHONE: lambda looks: looks.groups,
     Shape.LANDLINE: lambda looks: looks.groups,
     Shape.DIGITS: lambda looks: looks.groups,
-    Shape.CHAT_ID: lambda looks: _CHAT_ID_SIGN.search(looks.text),
+    Shape.CHAT_ID: lambda looks: _CHAT_ID_SIGN.search(looks.digits),
     Shape.PLUS_CONTACT: lambda looks: has_a_plus(looks.text),
     Shape.EMAIL: lambda looks: "@" in looks.text,
     Shape.URL: lambda looks: "." in looks.text,
     Shape.BANK_CARD: lambda looks: looks.groups,
 }
-_SIGNS, _DOTS, _LETTERS = "@＠﹫+＋➕✚", ".．｡。", "a-zA-Z信号號薇微扣鹅鵝"
+_SIGNS, _DOTS, _LETTERS = "@＠﹫+＋➕✚", ".．｡。﹒", "a-zA-Z信号號薇微扣鹅鵝"
+_CHINESE = "\u3400-\u9fff"
 _A_SIGN = re.compile(  # the class in front lets `re` skip all other characters
-    rf"[{_SIGNS}{_DOTS}{_LETTERS}](?:(?<=[{_SIGNS}])|(?<=[{_DOTS}])\W{{0,2}}[a-zA-Zａ-ｚＡ-Ｚ]"
+    rf"[{_SIGNS}{_DOTS}{_LETTERS}](?:(?<=[{_SIGNS}])|(?<=[{_DOTS}])\W{{0,2}}(?![{_CHINESE}])[^\W\d_]"
     rf"|(?<=[{_LETTERS}])\W{{0,2}}[:：=>—是]|(?<=[wW])[wW]{{2}})"
 )
 
 
-_A_PLUS = re.compile("[+＋➕✚]")
+_A_PLUS = re.compile("[+＋﹢⁺₊➕✚]")
 
 
 def has_a_plus(text: str) -> bool:
