@@ -171,7 +171,7 @@ def test_a_token_is_no_good_once_the_rules_have_changed(world: World, tmp_path: 
     held = outcome(world, SEAT, dispute_id, text=BOASTS)
     shutil.copytree(RULES, tmp_path / "rules")
     pack = tmp_path / "rules" / "packs" / "abuse.yaml"
-    pack.write_text(pack.read_text("utf-8").replace("version: 1\n", "version: 2\n", 1), "utf-8")
+    pack.write_text(pack.read_text("utf-8").replace("version: ", "version: 10", 1), "utf-8")
     newer = load_rule_book(tmp_path / "rules")
     world.house = replace(world.house, rules=lambda: newer)
 

@@ -66,7 +66,7 @@ def test_the_fingerprint_changes_with_any_byte(draft: Path) -> None:
         ("any: [买不起别买", "any: [薇❤, 买不起别买", "薇❤"),
         ("pack: sarcasm", "pack: sarcasm\npack: sarcasm", "twice"),
         ("pack: sarcasm", "pack: [sarcasm", "YAML"),
-        ("version: 1", "version: one", "one"),
+        ("version: ", "version: one ", "one"),
         ("    mode: act\n", "    mode: act\n    patterns: ['(unclosed']\n    cues: [买]\n", "unclosed"),
     ],
 )
