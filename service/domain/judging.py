@@ -180,7 +180,7 @@ def _joined(groups: list[Places], near: NearSlots, reading: Reading) -> Iterator
     for place in groups[0].all:
         span, words, heard = place, [(place.start, place.end)], int(reading.is_heard(place))
         for places in groups[1:]:
-            word = _nearest(span, places, near)
+            word = _nearest(span, places, near, window=near.window * (1 + reading.is_doubled))
             if word is None:
                 break
             span = _spanning(span, word)
@@ -191,16 +191,16 @@ def _joined(groups: list[Places], near: NearSlots, reading: Reading) -> Iterator
                 yield (span.start, span.end), words, heard
 
 
-def _nearest(span: Occurrence, places: Places, near: NearSlots) -> Occurrence | None:
+def _nearest(span: Occurrence, places: Places, near: NearSlots, *, window: int) -> Occurrence | None:
     """The nearest of `places` that does not overlap `span`, or None if none is near enough."""
     index = bisect_left(places.firsts, span.last)
-    if index < len(places.all) and places.firsts[index] - span.last <= near.window:
+    if index < len(places.all) and places.firsts[index] - span.last <= window:
         return places.all[index]
     if near.ordered:
         return None
     index = bisect_left(places.firsts, span.first) - 1
     for place in reversed(places.all[max(0, index - 3) : index + 1]):
-        if place.last <= span.first and span.first - place.last <= near.window:
+        if place.last <= span.first and span.first - place.last <= window:
             return place
     return None
 

@@ -156,6 +156,15 @@ class Reading:
     def _excuse_bits(self) -> int:
         return self._excuses.present()
 
+    @property
+    def is_doubled(self) -> bool:
+        """Whether a third of the text and more is repeats; distances count about half then."""
+        return any(
+            3 * len(view.folded) <= 2 * len(self.folded)
+            for view in self._other_views
+            if isinstance(view, _UnrepeatedView)
+        )
+
     # -- where it is, roughly
 
     @property
@@ -312,7 +321,7 @@ class Reading:
         """The folded text, then without repeats, each with the way from its characters to the text as written."""
         yield self.folded, lambda first, last: (self.came_from[first], self.came_from[last - 1] + 1)
         for view in self._other_views if repeats else ():
-            if view.runs is not None:
+            if isinstance(view, _UnrepeatedView):
                 yield view.folded, partial(self._unrepeated_span, view)
 
     def _unrepeated_span(self, view: _View, first: int, last: int) -> tuple[int, int]:

@@ -39,7 +39,7 @@ _DIGIT_OF = {
 DIGIT_SIGNS = frozenset("0123456789" + "".join(map(chr, _DIGIT_OF)))
 DIGITS_MIN = 5  # fewer are no number to call or to pay to
 # A run of digits as people write a number: up to three separators between two digits.
-_RUN = re.compile(r"[0-9](?:[^\w:：]{0,3}[0-9])*")
+_RUN = re.compile(r"[0-9](?:(?:[^\w:：]|_){0,3}[0-9])*")
 _MOBILE = re.compile(r"(?:0086|86)?(1[3-9][0-9]{9})")
 _LANDLINE = re.compile(r"0[1-9][0-9]{1,2}-[2-9][0-9]{6,7}")
 _EMAIL = re.compile(r"[a-z0-9][a-z0-9._%+-]{0,63}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,4}")
@@ -53,6 +53,10 @@ _CHAT_ID = re.compile(
     r"[:：=>\-—是]{1,3}\s{0,2}([a-z][a-z0-9_\-]{5,19}|[1-9][0-9]{5,11})(?![a-z0-9])"
 )
 _CHAT_ID_GLUED = re.compile(r"(?<![a-z0-9])(?:vx|wx|qq|v)\s{0,2}(1[3-9][0-9]{9}|[1-9][0-9]{5,10})(?![a-z0-9])")
+# One mark between all characters of a stretch of letters, digits and signs of addresses; six of them at least.
+_SPACED_OUT = re.compile(r"[\w@.:/+-]([^\w]|_)[\w@.:/+-](?:\1[\w@.:/+_-]){4,}")
+# Marks that nobody writes inside a number or an address; not * and ~, which stand in masked numbers and in ranges.
+_ODD_MARKS = re.compile(r"(?<=[a-zA-Z0-9@.:/])[|^'\"`·_]{1,2}(?=[a-zA-Z0-9@.:/])")
 _PLUS = re.compile(r"(?<![a-z0-9+])[+➕✚]\s{0,2}(?:vx|v信|wx|v|q|qq|[薇微威溦徽]信?|卫星|扣扣)(?![a-z])")
 
 
@@ -74,8 +78,7 @@ class Looks:
     """A text prepared once for the shapes: lower case, plain widths, no marks, no invisible characters."""
 
     def __init__(self, text: str, signs: PlainSigns) -> None:
-        self._step = 2 if _is_alternating(text) else 1
-        self._shown = text[:: self._step]
+        self._shown, self._places = _closed_up(text)
         self._signs = signs
         self.text = self._shown.translate(signs)
         self.digits = self.text.translate(_DIGIT_OF)
@@ -89,7 +92,8 @@ class Looks:
         return self._spans[shape]
 
     def _origin(self, place: int) -> int:
-        return self._origins[place] * self._step
+        shown = self._origins[place]
+        return shown if self._places is None else self._places[shown]
 
     @cached_property
     def _origins(self) -> list[int]:
@@ -108,10 +112,19 @@ class Looks:
         return _is_latin(self.text[max(0, start - 1) : start]) or _is_latin(self.text[end : end + 1])
 
 
-def _is_alternating(text: str) -> bool:
-    """Whether the same mark or blank stands after every character, as in 1!3!8! and a*b*@*c."""
-    between = text[1::2]
-    return len(between) > 4 and not between[0].isalnum() and between == between[0] * len(between)
+def _closed_up(text: str) -> tuple[str, list[int] | None]:
+    """The text without what stands after every character of a stretch, as in 1!3!8! and a*b*@*c, and without odd marks.
+
+    Returns:
+        what is left, and for each of its characters its index in the text; None if nothing was taken away.
+    """
+    stretches = [match.span() for match in _SPACED_OUT.finditer(text)]
+    taken = {place for start, end in stretches for place in range(start + 1, end - 1, 2)}
+    taken.update(place for match in _ODD_MARKS.finditer(text) for place in range(*match.span()))
+    if not taken:
+        return text, None
+    places = [place for place in range(len(text)) if place not in taken]
+    return "".join([text[place] for place in places]), places
 
 
 def _plain(character: str, fold: FoldTable) -> str:
