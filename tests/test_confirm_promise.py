@@ -31,6 +31,7 @@ from service.flows.serve_ticket import TicketAnswer, TicketWanted, issue_manual_
 from service.store import tables
 from service.store.disputes import load_case
 from tests.clockwork import fire
+from tests.judge import upload
 from tests.promise_world import ask, new_name, press, promise_of, relay, say, set_columns
 from tests.world import (
     AGENT,
@@ -487,13 +488,18 @@ def test_the_merchant_shows_that_it_kept_its_word(world: World) -> None:
     dispute, inquiry = ask(world)
     (found,) = say(world, inquiry, TODAY)
     press(world, dispute, found)
-    sha256 = world.house.files.put(PNG).sha256
+    sha256 = upload(world, dispute, OWNER, PNG)
     with pytest.raises(ArrowMissing):
         world.tell(OWNER, lambda ctx: fulfil(ctx, dispute, found.id, Proof((sha256,))))
     relay(world, dispute, found.id)
 
     refused("proof_missing", lambda: world.tell(OWNER, lambda ctx: fulfil(ctx, dispute, found.id, Proof())))
-    refused("not_found", lambda: world.tell(OWNER, lambda ctx: fulfil(ctx, dispute, found.id, Proof(("f" * 64,)))))
+    of_buyer = upload(world, dispute, BUYER, b"%PDF-1.4\n% mine\n%%EOF\n")
+    for foreign in ("f" * 64, of_buyer):
+        proof = Proof((foreign,))
+        refused(
+            "file_unknown", lambda proof=proof: world.tell(OWNER, lambda ctx: fulfil(ctx, dispute, found.id, proof))
+        )
     blocked = world.tell(OWNER, lambda ctx: fulfil(ctx, dispute, found.id, Proof((sha256,), INSULT)))
     assert isinstance(blocked, Outcome)
     assert states(world) == ["relayed"]
@@ -505,7 +511,7 @@ def test_a_kept_promise_is_watched_no_longer(world: World) -> None:
     (found,) = say(world, inquiry, TODAY)
     press(world, dispute, found)
     relay(world, dispute, found.id)
-    sha256 = world.house.files.put(PNG).sha256
+    sha256 = upload(world, dispute, OWNER, PNG)
 
     world.tell(OWNER, lambda ctx: fulfil(ctx, dispute, found.id, Proof((sha256,), "已发货,见图")))
     fire(world, at=world.now + timedelta(days=1))

@@ -32,6 +32,7 @@ from service.store.disputes import load_case
 from service.store.timers import timer_id
 from service.store.writes import Plan
 from tests.clockwork import fire
+from tests.judge import upload
 from tests.over_http import HttpWorld, new_http_world
 from tests.world import BUYER, MARKETPLACE, OTHER_BUYER, OTHER_OWNER, OWNER, SEAT, World, new_world
 
@@ -372,7 +373,7 @@ def test_the_second_refusal_never_waits_for_the_buyer(world: World) -> None:
     """Edge case 44: goods at the merchant and second refusal: intervention opens by itself."""
     dispute = shipped(world)
     scan(world, "signed")
-    sha256 = world.house.files.put(PNG).sha256
+    sha256 = upload(world, dispute, SEAT, PNG)
     problem = Problem("EMPTY_OR_DIFFERENT", "包裹是空的,请平台核实", (sha256,))
 
     world.tell(SEAT, lambda ctx: report_problem(ctx, dispute, problem))
@@ -388,7 +389,7 @@ def test_the_second_refusal_never_waits_for_the_buyer(world: World) -> None:
 def test_while_the_merchant_holds_the_goods_the_buyer_does_not_withdraw(world: World, ack: str) -> None:
     """Edge case 51: withdraw while the merchant holds the goods is 422; goods that never came may be left."""
     dispute = shipped(world)
-    sha256 = world.house.files.put(PNG).sha256
+    sha256 = upload(world, dispute, OWNER, PNG)
     world.tell(OWNER, lambda ctx: report_problem(ctx, dispute, Problem(ack, evidence=(sha256,))))
 
     def why_not(ctx: Any) -> str | None:
@@ -406,7 +407,7 @@ def test_while_the_merchant_holds_the_goods_the_buyer_does_not_withdraw(world: W
         (Problem("DAMAGED"), "evidence_missing"),
         (Problem("ITEM_RECEIVED"), "ack_unknown"),
         (Problem("NOT_RECEIVED", "字" * 2_001), "text_length"),
-        (Problem("DAMAGED", evidence=("0" * 64,)), "not_found"),
+        (Problem("DAMAGED", evidence=("0" * 64,)), "file_unknown"),
         (Problem("DAMAGED", evidence=tuple(f"{n:064x}" for n in range(10))), "too_many_files"),
     ],
 )
@@ -417,6 +418,20 @@ def test_a_problem_is_shown(world: World, problem: Problem, code: str) -> None:
     refused(code, lambda: world.tell(OWNER, lambda ctx: report_problem(ctx, dispute, problem)))
 
     assert state_of(world, dispute) == "return_in_transit"
+
+
+def test_a_shop_does_not_make_its_own_what_the_buyer_uploaded(world: World) -> None:
+    """Edge case 46: the other party gets the copy without the place; naming its fingerprint gives it no more."""
+    dispute = shipped(world)
+    of_buyer = upload(world, dispute, BUYER, PNG)
+
+    refused(
+        "file_unknown",
+        lambda: world.tell(OWNER, lambda ctx: report_problem(ctx, dispute, Problem("DAMAGED", evidence=(of_buyer,)))),
+    )
+
+    assert state_of(world, dispute) == "return_in_transit"
+    assert world.rows(tables.EvidenceItem) == []
 
 
 def test_a_note_that_is_not_let_out_moves_nothing(world: World) -> None:

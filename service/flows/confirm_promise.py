@@ -43,6 +43,7 @@ from service.flows.read_case import TOLD, require_seat, require_seen
 from service.store import tables, timers
 from service.store.disputes import CaseFile, load_case
 from service.store.timers import DueTimer
+from service.store.uploads import upload_of
 
 NOTE: Final = "promise_note"  # the merchant's text field, with a correction or a proof
 CONFIRMATIONS_MAX: Final = 20  # choice: more than the promises of two messages
@@ -281,9 +282,10 @@ def fulfil(ctx: Context, dispute_id: str, promise_id: str, proof: Proof) -> Outc
         None; or an Outcome when the note was not let out and nothing has moved.
 
     Raises:
-        Absent: not this shop's dispute, no such promise or file.
+        Absent: not this shop's dispute, no such promise.
         Conflict: `arrow_missing`: never relayed, or ended.
-        GuardFailed: `proof_missing` without a file, `text_length`, `case_entries_max`.
+        GuardFailed: `file_unknown`: the shop has uploaded no such file here; `proof_missing` without a file;
+            `text_length`, `case_entries_max`.
     """
     case = require_shops_case(ctx, dispute_id)
     require_seat(ctx)
@@ -293,7 +295,8 @@ def fulfil(ctx: Context, dispute_id: str, promise_id: str, proof: Proof) -> Outc
     promise = _promise(case, promise_id)
     files = list(dict.fromkeys(proof.files))[: policy.attachments_per_message_max]
     for sha256 in files:
-        ctx.house.files.open(sha256).close()  # it is there
+        if upload_of(ctx.tx.session, dispute_id, party="merchant", sha256=sha256) is None:
+            raise GuardFailed("file_unknown", zh="请先上传该文件", en="Upload the file first", sha256=sha256)
     PROMISE.advance(promise.state, "fulfil", PromiseFacts(has_proof=bool(files)), side="merchant")
     private: dict[str, object] = {}
     heard = None

@@ -18,7 +18,6 @@ from service.domain.carriers import is_carrier, tracking_number
 from service.domain.dispute import DISPUTE, DisputeFacts
 from service.domain.dispute_guards import CARRIER_EXCEPTIONS
 from service.domain.errors import Absent, GuardFailed, Refusal
-from service.domain.media_type import require_media_type
 from service.domain.moderation import Channel
 from service.domain.policy import Policy
 from service.domain.return_shipment import RANK, merchant_holds_goods, next_scan
@@ -35,6 +34,7 @@ from service.flows.read_case import require_may_after_sale, require_seen
 from service.store import people, tables
 from service.store.disputes import CaseFile, load_case
 from service.store.timers import DueTimer
+from service.store.uploads import upload_of
 
 NOTE: Final = "return_problem_note"  # the merchant's text field
 SCAN_AHEAD_MAX: Final = timedelta(minutes=5)  # choice: how far a carrier's clock may be ahead of ours
@@ -317,8 +317,8 @@ def _files(ctx: Context, case: CaseFile, named: Sequence[str], policy: Policy) -
     """The named files that are not this shop's evidence in this dispute yet: (sha256, bytes, media type).
 
     Raises:
-        Absent: no such file.
-        GuardFailed: `too_many_files`, `evidence_items_exhausted`, `media_type_refused`.
+        GuardFailed: `file_unknown`: the shop has uploaded no such file here, whoever else has; `too_many_files`,
+            `evidence_items_exhausted`, `media_type_refused`.
     """
     wanted = list(dict.fromkeys(named))
     if len(wanted) > policy.attachments_per_message_max:
@@ -331,14 +331,17 @@ def _files(ctx: Context, case: CaseFile, named: Sequence[str], policy: Policy) -
         raise GuardFailed("evidence_items_exhausted", zh="本案凭证数量已达上限", en="No more items in this case")
     files = []
     for sha256 in fresh:
-        with ctx.house.files.open(sha256) as stream:
-            whole = stream.read()
-        media_type = require_media_type(whole)
-        if media_type not in policy.evidence_kinds:
+        upload = upload_of(ctx.tx.session, case.dispute.id, party="merchant", sha256=sha256)
+        if upload is None:
+            raise GuardFailed("file_unknown", zh="请先上传该文件", en="Upload the file first", sha256=sha256)
+        if upload.media_type not in policy.evidence_kinds:
             raise GuardFailed(
-                "media_type_refused", zh="不支持的文件类型", en="Not a type of file we take", media_type=media_type
+                "media_type_refused",
+                zh="不支持的文件类型",
+                en="Not a type of file we take",
+                media_type=upload.media_type,
             )
-        files.append((sha256, len(whole), media_type))
+        files.append((sha256, upload.size_bytes, upload.media_type))
     return files
 
 
