@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 
 from service.store import tables
 from service.store.disputes import load_case
-from service.store.engine import TRIES_MAX, Transaction
+from service.store.engine import Transaction
+from service.store.threads import TRIES_MAX
 from tests.conftest import NewDatabase, statements
 from tests.over_http import HttpWorld, new_http_world
 from tests.proofs import broken_chains
