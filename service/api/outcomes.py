@@ -76,6 +76,13 @@ class ContradictionBody(msgspec.Struct):
     promise_id: Id
 
 
+class ResentBody(msgspec.Struct):
+    """The same words had to be edited before in this conversation: blanks, marks and emoji are no edit."""
+
+    message_id: Id
+    reason: Bilingual
+
+
 class OutcomeBody(msgspec.Struct):
     """What became of a merchant's text."""
 
@@ -95,6 +102,12 @@ class OutcomeBody(msgspec.Struct):
     due_at: Instant | None
     promises: list[PromiseBody]
     contradictions: list[ContradictionBody]
+    resent: ResentBody | None = None
+
+
+RESENT: Final = Bilingual(
+    "内容未作修改,请修改后再发送", "These words had to be edited; change them before you send again"
+)
 
 
 def shape_outcome(outcome: Outcome) -> Shaped:
@@ -144,6 +157,7 @@ def shape_outcome(outcome: Outcome) -> Shaped:
                 for p in outcome.promises
             ],
             contradictions=[ContradictionBody(c.action, c.differs, Id(c.promise_id)) for c in outcome.contradictions],
+            resent=None if outcome.resent_of is None else ResentBody(Id(outcome.resent_of), RESENT),
         ),
     )
 

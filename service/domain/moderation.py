@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -162,15 +162,19 @@ def moderated(
     context: Context,
     *,
     earlier_offences: Mapping[str, int] = _NO_OFFENCES,
+    at_least: Measure = Measure.NONE,
 ) -> ModeratedReply:
-    """Judge a merchant's words in the light of earlier offences: the only way to make a `ModeratedReply`.
+    """Judge a merchant's words in the light of what was before: the only way to make a `ModeratedReply`.
 
     Args:
-        earlier_offences: category to the number of offences of this merchant within the ladder's repeat window.
+        earlier_offences: category to the number of offences of this seat within the ladder's repeat window.
+        at_least: what these very words earned in this conversation already.
     """
     verdict = moderate(text, rules, context)
     if earlier_offences and verdict.findings:
         verdict = _in_the_light_of(earlier_offences, verdict, rules, context)
+    if verdict.measure.rank < at_least.rank:
+        verdict = replace(verdict, measure=at_least)
     return ModeratedReply(text, verdict, context, is_an_answer(text, context.question))
 
 

@@ -20,12 +20,14 @@ from service.flows.hearing import (
     Heard,
     Outcome,
     PromiseFound,
+    before_facts,
     consequences,
     finding_facts,
     hear_note,
     outcome_of,
     require_length,
     rules_facts,
+    said_before,
     tell_measure,
 )
 from service.flows.permits import require_transcript_room
@@ -156,6 +158,7 @@ def _from_merchant(ctx: Context, case: CaseFile, said: Said, policy: Policy) -> 
         channel=Channel.BUYER_CHAT,
         token=said.confirm_token,
         question=question,
+        before=said_before(ctx, case.dispute.id, case.dispute.id, said.text),
     )
     ctx.follow(case.dispute)
     message_id = ctx.new_id()
@@ -229,7 +232,8 @@ def _record(ctx: Context, kind: str, said: Said, message_id: str, heard: Heard |
     findings = [finding_facts(f) for f in heard.reply.verdict.findings] if heard else []
     return ctx.record(
         kind,
-        facts={"message": message_id, "kind": said.kind, "received_at": rfc3339(ctx.received_at)},
+        facts={"message": message_id, "kind": said.kind, "received_at": rfc3339(ctx.received_at)}
+        | (before_facts(heard) if heard else {}),
         rules=rules_facts(heard.reply) if heard else None,
         private={
             "text": said.text or None,
@@ -266,6 +270,7 @@ def _insert(
         attachment=said.attachment,
         client_message_id=said.client_message_id,
         received_at=ctx.received_at,
+        edit_digest=heard.edit_digest if heard and delivery == "blocked" else None,
     )
 
 

@@ -16,12 +16,11 @@ from service.domain.errors import Conflict, GuardFailed
 from service.domain.moderation import Advice, Channel, Finding, Measure, ModeratedReply, moderated
 from service.domain.moderation import Context as Circumstances
 from service.domain.policy import Policy
+from service.domain.resending import edit_digest
 from service.domain.transcript import Entry, receipt, rfc3339
 from service.flows.context import Context
 from service.store import conduct, people, tables
 from service.store.disputes import CaseFile
-
-OFFENCE_WINDOW: Final = timedelta(days=30)  # choice: repeat offences count for 30 days, as standing does
 
 
 class Token(NamedTuple):
@@ -34,6 +33,15 @@ class Token(NamedTuple):
     pack_sha256: str
     expires_at: datetime
     used_at: datetime | None
+
+
+class SaidBefore(NamedTuple):
+    """What a side has said before in the same conversation, as far as it bears on what it says now."""
+
+    edit_asked: str | None = None  # the id of a message of the same words that had to be edited
+
+
+NOTHING_BEFORE: Final = SaidBefore()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,7 @@ class Outcome:
     due_at: datetime | None = None
     promises: tuple[PromiseFound, ...] = field(default=())
     contradictions: tuple[Contradiction, ...] = field(default=())
+    resent_of: str | None = None  # the message of the same words that had to be edited, and was not
 
     @property
     def is_sent(self) -> bool:
@@ -99,6 +108,8 @@ class Heard:
     outcome: str
     token_used: str | None = None
     notice_id: str | None = None  # of an earlier notice that is still unread
+    resent_of: str | None = None
+    edit_digest: str | None = None  # how these words are known again, if they must be edited
 
     @property
     def is_sent(self) -> bool:
@@ -137,6 +148,7 @@ def hear(
     thread_id: str,
     token: Token | None = None,
     open_notice_id: str | None = None,
+    before: SaidBefore = NOTHING_BEFORE,
 ) -> Heard:
     """Judge a text and decide what happens to it.
 
@@ -144,13 +156,20 @@ def hear(
         thread_id: the conversation (inquiry, ticket or dispute) that a confirm token is bound to.
         token: the leave to send a held text as it is, if the sender shows one.
         open_notice_id: a notice of this seat that is still unread; nothing goes out until it is read.
+        before: what the shop has said in this conversation, whichever seat did.
 
     Raises:
         Conflict: `confirm_token_invalid`: the token is of another seat, conversation, text or rule pack, or used.
     """
     rules = ctx.house.rules().for_platform(platform)
     circumstances = Circumstances(channel=channel, platform=platform, question=question)
-    reply = moderated(text, rules, circumstances, earlier_offences=earlier_offences or {})
+    reply = moderated(
+        text,
+        rules,
+        circumstances,
+        earlier_offences=earlier_offences or {},
+        at_least=Measure.NONE if before.edit_asked is None else Measure.REQUIRE_EDIT,
+    )
     ctx.house.tally.note(ctx.actor.merchant_id or "", reply.verdict, at=ctx.now)
     if open_notice_id is not None:
         return Heard(reply, "notice", notice_id=open_notice_id)
@@ -159,7 +178,26 @@ def hear(
         _require_fits(ctx, token, text, reply, thread_id)
         if outcome == "confirm":
             return Heard(reply, "sent", token_used=token.id)
+    if outcome == "edit":
+        digest = edit_digest(text, rules.lexicon, thread_id=thread_id)
+        return Heard(reply, outcome, resent_of=before.edit_asked, edit_digest=digest)
     return Heard(reply, outcome)
+
+
+def known_by(ctx: Context, text: str, *, thread_id: str) -> str:
+    """How a text would be known if it had to be edited before in this conversation; the same for every marketplace."""
+    book = ctx.house.rules()
+    return edit_digest(text, book.for_platform(next(iter(book.profiles))).lexicon, thread_id=thread_id)
+
+
+def said_before(ctx: Context, dispute_id: str, thread_id: str, text: str) -> SaidBefore:
+    """What the shop has said in this conversation that bears on what it says now; off the hot path."""
+    return SaidBefore(conduct.edit_asked(ctx.tx.session, thread_id, digest=known_by(ctx, text, thread_id=thread_id)))
+
+
+def offences_since(ctx: Context) -> datetime:
+    """From when on an earlier offence still raises a measure: the ladder's repeat window."""
+    return ctx.now - timedelta(hours=ctx.house.rules().ladder.repeat_window_hours)
 
 
 def hear_note(
@@ -172,6 +210,7 @@ def hear_note(
     token: str | None = None,
     question: str | None = None,
     thread_id: str | None = None,
+    before: SaidBefore = NOTHING_BEFORE,
 ) -> Heard:
     """Judge a text that goes with an action, reading what `hear` needs to know of the seat.
 
@@ -193,10 +232,11 @@ def hear_note(
         channel=channel,
         platform=case.merchant.platform,
         question=question,
-        earlier_offences=conduct.offences_of(session, seat_id, since=ctx.now - OFFENCE_WINDOW),
+        earlier_offences=conduct.offences_of(session, seat_id, since=offences_since(ctx)),
         thread_id=thread_id,
         token=None if token is None else _token_shown(ctx, token, field_name),
         open_notice_id=notice.id if notice else None,
+        before=before,
     )
 
 
@@ -367,6 +407,11 @@ def rules_facts(reply: ModeratedReply) -> dict[str, object]:
     }
 
 
+def before_facts(heard: Heard) -> dict[str, object]:
+    """What an entry says of the words before: which message had to be edited and was sent again as it was."""
+    return {} if heard.resent_of is None else {"resent_of": heard.resent_of}
+
+
 def finding_facts(finding: Finding) -> dict[str, object]:
     """A finding as JSON."""
     return {
@@ -417,6 +462,7 @@ def outcome_of(
         due_at=due_at,
         promises=tuple(promises),
         contradictions=tuple(contradictions),
+        resent_of=heard.resent_of,
     )
 
 
@@ -443,19 +489,25 @@ def text_sha256(text: str) -> str:
 
 
 __all__ = [
+    "NOTHING_BEFORE",
     "Contradiction",
     "Heard",
     "Outcome",
     "PromiseFound",
+    "SaidBefore",
     "Token",
+    "before_facts",
     "consequences",
     "hear",
     "hear_note",
     "keep_back",
+    "known_by",
     "let_out",
+    "offences_since",
     "outcome_name",
     "outcome_of",
     "rfc3339",
     "rules_facts",
+    "said_before",
     "tell_measure",
 ]

@@ -20,15 +20,18 @@ from service.domain.transcript import Entry, instant, rfc3339
 from service.flows.committing import confirm_with_words
 from service.flows.context import AnsweredBefore, Context, StoredAnswer
 from service.flows.hearing import (
-    OFFENCE_WINDOW,
     Contradiction,
     Heard,
     Outcome,
     PromiseFound,
+    SaidBefore,
     Token,
+    before_facts,
     consequences,
     finding_facts,
     hear,
+    known_by,
+    offences_since,
     outcome_of,
     require_length,
     rules_facts,
@@ -84,6 +87,7 @@ def receive_reply(ctx: Context, inquiry_id: str, said: Said, *, key_id: str) -> 
         thread_id=inquiry_id,
         token=None if refusal else _token(seen, said),  # too late is the answer, whatever became of the token
         open_notice_id=seen.open_notice_id,
+        before=SaidBefore(seen.edit_asked),
     )
     if refusal is not None:
         _keep_late(ctx, seen, said, heard)
@@ -97,9 +101,10 @@ def _read(ctx: Context, inquiry_id: str, said: Said, key_id: str) -> SeenForRepl
         inquiry_id,
         seat_id=ctx.actor.seat_id or "",
         client_message_id=said.client_message_id,
+        edit_digest=known_by(ctx, said.text, thread_id=inquiry_id),
         token_id=said.confirm_token,
         key_id=key_id,
-        offences_since=ctx.now - OFFENCE_WINDOW,
+        offences_since=offences_since(ctx),
     )
     if seen is None or seen.merchant_id != ctx.actor.merchant_id:
         raise Absent("inquiry")
@@ -329,7 +334,8 @@ def _record(ctx: Context, kind: str, seen: SeenForReply, said: Said, heard: Hear
             "turn": seen.turn,
             "kind": said.kind,
             "received_at": rfc3339(ctx.received_at),
-        },
+        }
+        | before_facts(heard),
         rules=rules_facts(heard.reply),
         private={
             "text": heard.reply.text,
@@ -368,6 +374,7 @@ def _insert_message(
         attachment=said.attachment,
         client_message_id=said.client_message_id,
         received_at=ctx.received_at,
+        edit_digest=heard.edit_digest if delivery == "blocked" else None,
     )
 
 

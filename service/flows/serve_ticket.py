@@ -24,12 +24,14 @@ from service.flows.context import Context
 from service.flows.hearing import (
     Heard,
     Outcome,
+    before_facts,
     consequences,
     finding_facts,
     hear_note,
     outcome_of,
     require_length,
     rules_facts,
+    said_before,
     tell_measure,
 )
 from service.flows.issuing import arm_all, call_somebody, issue_ticket
@@ -236,6 +238,7 @@ def respond(ctx: Context, ticket_id: str, answer: TicketAnswer) -> Outcome | Ref
         token=None if refusal else answer.confirm_token,  # too late is the answer, whatever became of the token
         question=ticket.question or None,
         thread_id=ticket_id,
+        before=said_before(ctx, case.dispute.id, ticket_id, answer.text),
     )
     if refusal is not None:
         _keep_attempt(ctx, case, ticket, answer, heard, delivery="late")
@@ -345,7 +348,8 @@ def _keep_attempt(
             "from": ticket.state,
             "to": "responded" if delivery == "delivered" else ticket.state,
             "received_at": rfc3339(ctx.received_at),
-        },
+        }
+        | before_facts(heard),
         rules=rules_facts(heard.reply),
         private={
             "text": heard.reply.text,
@@ -370,6 +374,7 @@ def _keep_attempt(
         attachment=answer.attachment,
         client_message_id=answer.client_message_id,
         received_at=ctx.received_at,
+        edit_digest=heard.edit_digest if delivery == "blocked" else None,
     )
     return made, message_id
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from service.store.tables import ConfirmToken, Notice, Offence
+from service.store.tables import ConfirmToken, Message, Notice, Offence
 
 
 def offences_of(session: Session, seat_id: str, *, since: datetime) -> dict[str, int]:
@@ -18,6 +18,12 @@ def offences_of(session: Session, seat_id: str, *, since: datetime) -> dict[str,
         .group_by(Offence.category)
     )
     return dict(session.exec(statement).all())
+
+
+def edit_asked(session: Session, thread_id: str, *, digest: str) -> str | None:
+    """The first message of these words in a conversation that had to be edited, by its id."""
+    statement = select(func.min(Message.id)).where(Message.thread_id == thread_id, Message.edit_digest == digest)
+    return session.exec(statement).one()
 
 
 def confirm_token(session: Session, token_id: str) -> ConfirmToken | None:

@@ -60,6 +60,7 @@ class SeenForReply(NamedTuple):
     offences: str | None  # "category:count,…" inside the policy's window
     open_promises: str | None  # "id:action:state,…" that a newer promise may supersede
     earlier_message_id: str | None  # the same client_message_id was received before
+    edit_asked: str | None  # the id of a message of the same words in this inquiry that had to be edited
     token_seat_id: str | None
     token_thread_id: str | None
     token_text_sha256: str | None
@@ -97,6 +98,7 @@ SELECT d.id, d.version, d.state, d.type, d.last_seq, d.last_hash, d.last_event_s
        (SELECT {join}(p.id || ':' || p.action || ':' || p.state, ',') FROM promise p
          WHERE p.dispute_id = d.id AND p.state IN ('extracted', 'confirmation_requested', 'confirmed')),
        (SELECT e.id FROM message e WHERE e.dispute_id = d.id AND e.sender_id = s.id AND e.client_message_id = ?),
+       (SELECT min(e.id) FROM message e WHERE e.thread_id = i.id AND e.edit_digest = ?),
        t.seat_id, t.thread_id, t.text_sha256, t.pack_sha256, t.expires_at, t.used_at,
        k.fingerprint, k.status, k.body
 FROM inquiry i
@@ -120,6 +122,7 @@ def read_for_reply(
     *,
     seat_id: str,
     client_message_id: str,
+    edit_digest: str,
     token_id: str | None,
     key_id: str,
     offences_since: datetime,
@@ -127,7 +130,7 @@ def read_for_reply(
     """Read everything in one statement; None if there is no such inquiry."""
     found = tx.rows(
         READ_FOR_REPLY[tx.dialect],
-        (micros(offences_since), client_message_id, seat_id, token_id or "", key_id, inquiry_id),
+        (micros(offences_since), client_message_id, edit_digest, seat_id, token_id or "", key_id, inquiry_id),
     )
     return SeenForReply(*found[0]) if found else None
 

@@ -285,6 +285,7 @@ class Dispute(SQLModel, table=True):
     last_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     last_event_seq: int = count()
     version: int = count(1)
+    restate_since_seq: int | None = Field(default=None)  # the buyer's first picture or voice nobody put into words yet
 
 
 class CaseCounter(SQLModel, table=True):
@@ -351,6 +352,7 @@ class Message(SQLModel, table=True):
         one_of("delivery", ("delivered", "held", "blocked", "late")),
         Index("uq_message_client", "dispute_id", "sender_id", "client_message_id", unique=True),
         Index("ix_message_thread", "dispute_id", "thread_id", "seq"),
+        index_where("ix_message_edit", "thread_id", "edit_digest", where="edit_digest IS NOT NULL"),
     )
     id: str = key()
     dispute_id: str = Field(foreign_key="dispute.id", max_length=36)
@@ -366,6 +368,7 @@ class Message(SQLModel, table=True):
     attachment: str | None = Field(default=None, max_length=64)  # sha256 of a file, or an order id
     client_message_id: str = Field(max_length=64)
     received_at: datetime = moment()
+    edit_digest: str | None = Field(default=None, max_length=32)  # of a text that must be edited: domain/resending.py
 
 
 # --- children of the dispute ----------------------------------------------------------------------------------------
@@ -515,6 +518,30 @@ class Upload(SQLModel, table=True):
     size_bytes: int = count()
     media_type: str = Field(max_length=64)
     uploaded_at: datetime = moment()
+    codes: Any = json_text()  # QR and bar codes in a picture: domain/picture_codes.py; null: nobody looked
+
+
+class ContactAttempt(SQLModel, table=True):
+    """A call of a shop to a buyer: logged by its seat, or refused over the cap (D11)."""
+
+    __tablename__ = "contact_attempt"
+    __table_args__ = (
+        one_of("kind", ("call",)),
+        one_of("state", ("logged", "refused")),
+        Index("ix_contact_attempt_day", "merchant_id", "buyer_id", "day"),
+        Index("ix_contact_attempt_dispute", "dispute_id", "seq"),
+    )
+    id: str = key()
+    dispute_id: str = Field(foreign_key="dispute.id", max_length=36)
+    merchant_id: str = Field(max_length=64)
+    buyer_id: str = Field(max_length=64)
+    seat_id: str = Field(max_length=64)
+    seq: int = count()  # of its transcript entry
+    kind: str = word("call", 16)
+    state: str = Field(max_length=16)
+    reached: bool = flag()
+    day: str = Field(max_length=10)  # of the shop's calendar, YYYY-MM-DD
+    at: datetime = Field(sa_column=Column(Instant, nullable=False))
 
 
 class Promise(SQLModel, table=True):
