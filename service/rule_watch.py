@@ -27,6 +27,7 @@ from service.store.rules_in_force import RulesInForce
 POLL_SECONDS: Final = 1.0  # choice: within this every process knows of a publication
 LOOK_EVERY: Final = timedelta(seconds=5)  # choice: between two looks at the breakers
 AGAIN_AFTER: Final = timedelta(minutes=1)  # choice: before a version that could not be loaded is tried again
+STOP_SECONDS_MAX: Final = 3.0  # choice: a stop need not wait for a build
 FORGET_EVERY: Final = timedelta(hours=1)  # choice
 log = structlog.get_logger(__name__)
 
@@ -58,10 +59,10 @@ class RuleWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the round in hand, write what was counted, and stop."""
+        """Finish the round in hand, write what was counted, and stop; a build that takes longer is left behind."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(STOP_SECONDS_MAX)
             self._guarded(self.write_counts)
 
     def follow(self) -> bool:
@@ -71,6 +72,7 @@ class RuleWatch:
         told, files = self._database.read(self._told)
         if self._failed is not None and self._failed[0] == told and self._now() - self._failed[1] < AGAIN_AFTER:
             return False
+        fallen = self._rules.state.tripped
         try:
             changed = self._rules.follow(told, files)
         except (BadPack, ChildFailed) as error:
@@ -80,8 +82,10 @@ class RuleWatch:
         self._metrics.rules_stale.set(0)
         if changed:
             self._metrics.rules_swapped.inc()
-        self._tell()
-        return True
+        changed = changed or told.tripped != fallen
+        if changed:
+            self._tell()
+        return changed
 
     def write_counts(self) -> None:
         """Write what was counted since the last time, in one statement; nothing if nothing was judged."""

@@ -142,7 +142,8 @@ class Sieve:
         parts = text.split("\0")
         lengths = np.bincount(message, minlength=len(parts)) - 1  # the mark before it counts to a message
         lengths[0] += 1
-        for place in np.flatnonzero(lengths <= self._whole_chars_max).tolist():
+        short = np.flatnonzero(lengths <= self._whole_chars_max).tolist() if self._wholes else ()
+        for place in short:
             if any(self._applies(rule, place, asked) for rule in self._meant_by(parts[place])):
                 suspected[place] = True
         repeat = self._lexicon.repeat
@@ -294,11 +295,14 @@ def broken(
         Arrow strings: rule ids joined by commas in the order of their names, `?` behind those that are only watched;
         empty where none is broken, null where the book knows no such marketplace or there is no such channel.
     """
-    rows = [column.to_pylist() for column in (texts, platforms, channels, questions)]
+    rows = [_values(column) for column in (texts, platforms, channels, questions)]
     told: list[str | None] = [""] * len(rows[0])
     by_platform: defaultdict[str, list[int]] = defaultdict(list)
-    for place, platform in enumerate(rows[1]):
-        by_platform[platform or PLATFORM].append(place)
+    if platforms.null_count == len(platforms):
+        by_platform[PLATFORM] = list(range(len(platforms)))
+    else:
+        for place, platform in enumerate(rows[1]):
+            by_platform[platform or PLATFORM].append(place)
     book, channel_names = book_of(folder, rule_ids), frozenset(Channel)
     for platform, places in by_platform.items():
         if platform not in book.profiles:
@@ -317,6 +321,12 @@ def broken(
     if set(rows[2]) - channel_names - {None}:
         told = [each if (rows[2][at] or CHANNEL) in channel_names else None for at, each in enumerate(told)]
     return pa.array(told, type=pa.string())
+
+
+def _values(column: Array) -> list[str | None]:
+    """A column as Python has it; one without any value at once."""
+    values: list[str | None] = [None] * len(column) if column.null_count == len(column) else column.to_pylist()
+    return values
 
 
 def _named(text: str, rules: CompiledRules, context: Context) -> str:
