@@ -42,6 +42,13 @@ def _same(one: str, other: str) -> bool:
     return one == other or (one in REFUNDS and other in REFUNDS)
 
 
+def _takes_back(earlier: Draft, refused: Draft) -> bool:
+    """可以退货,但不能退款: a bare no behind a bare yes; a no to another time, sum or part takes nothing back."""
+    stated = (earlier.due_at, earlier.amount, earlier.share, refused.due_at, refused.amount, refused.share)
+    parts = earlier.partial or refused.partial or refused.full
+    return not any(stated) and not parts and refused.sentence - earlier.sentence <= 1
+
+
 class Resolver:
     """Walks the statements once, letting each bear on its neighbours, then answers the question with the rest."""
 
@@ -56,6 +63,7 @@ class Resolver:
         self.sentence = 0
         self.correcting = False
         self.event_sentence = -1
+        self.weighing = False  # the hedge of the sentence is only that somebody will look into it
 
     def drafts(self) -> list[Draft]:
         """The promises of the reading."""
@@ -66,6 +74,8 @@ class Resolver:
             handler = getattr(self, f"_on_{statement.kind}", None)
             if handler is not None:
                 handler(statement, index)
+            if statement.doubting:
+                self._doubt(statement)
         own = [draft for draft in self.found if draft.wording != "none"]
         if self.asks:
             self._complete(own)
@@ -90,7 +100,7 @@ class Resolver:
         elif draft.wording == "unconditional":
             if self.condition_sentence == statement.sentence:
                 draft.wording = "conditional"
-            elif self.hedge_sentence == statement.sentence:
+            elif self.hedge_sentence == statement.sentence and not (self.weighing and draft.action == "reply_later"):
                 draft.wording = "hedged"
         after_event = statement.event or self.event_sentence == statement.sentence
         if draft.wording == "conditional" and after_event and statement.deadline and statement.deadline.relative:
@@ -117,7 +127,12 @@ class Resolver:
             if goes_out and draft.sentence - earlier.sentence <= 1 and draft.wording == earlier.wording:
                 self._merge(earlier, draft)
                 return
-            if not _same(earlier.action, draft.action) or earlier.wording == "refused" or draft.wording == "refused":
+            if not _same(earlier.action, draft.action) or earlier.wording == "refused":
+                continue
+            if draft.wording == "refused":
+                if _takes_back(earlier, draft):
+                    self.found.remove(earlier)
+                    break
                 continue
             if statement.correcting or self.correcting:
                 self.found.remove(earlier)
@@ -225,14 +240,14 @@ class Resolver:
         last = self.found[-1] if self.found else None
         if last is not None and last.sentence == statement.sentence and last.wording == "unconditional":
             last.wording = "hedged"
-        self.hedge_sentence = statement.sentence
+        self.hedge_sentence, self.weighing = statement.sentence, False
 
     def _on_yes(self, statement: Statement, index: int) -> None:
         last = self.found[-1] if self.found else None
         if self.correcting and last is not None and statement.deadline is not None:
             self._correct(last, statement)
         elif statement.tone == "hedged":
-            self.hedge_sentence = statement.sentence
+            self.hedge_sentence, self.weighing = statement.sentence, False
 
     def _on_condition(self, statement: Statement, index: int) -> None:
         self.condition_sentence = statement.sentence
@@ -251,6 +266,14 @@ class Resolver:
         for draft in self._since(reach):
             if draft.wording in ("unconditional", "hedged"):
                 draft.wording = "conditional"
+
+    def _doubt(self, statement: Statement) -> None:
+        self.weighing = statement.weighing and self.hedge_sentence != statement.sentence
+        self.hedge_sentence = statement.sentence
+        for draft in self._since(statement.sentence - 1):
+            answers = statement.weighing and draft.action == "reply_later"
+            if draft.wording == "unconditional" and not answers:
+                draft.wording = "hedged"
 
     def _on_buyer(self, statement: Statement, index: int) -> None:
         self.event_sentence = statement.sentence
@@ -363,13 +386,16 @@ class Resolver:
                 twin.wording = "hedged"
         return kept
 
+    def _in_doubt(self) -> bool:
+        return any(statement.doubting for statement in self.reading.statements)
+
     def _toned(self, answers: list[Draft], kinds: set[str]) -> list[Draft]:
         for draft in answers:
             if draft.wording == "refused":
                 continue
             if kinds & {"condition", "buyer"}:
                 draft.wording = "conditional"
-            elif "hedge" in kinds and draft.wording == "unconditional":
+            elif ("hedge" in kinds or self._in_doubt()) and draft.wording == "unconditional":
                 draft.wording = "hedged"
         return answers
 

@@ -102,6 +102,12 @@ def _read_clause(clause: Clause, reading: Reading, said_at: datetime, saying_sen
     buyer = clause.find(words.BUYER_DOES, a, b)
     if buyer is not None:
         acts = [act for act in acts if not (buyer.start() <= act.start < buyer.end())]
+    if acts and (payer := clause.find(words.BUYER_PAYS, a, b)) is not None:
+        acts = [act for act in acts if act.action != "compensate"]
+        if acts:
+            reading.statements.append(
+                Statement(payer.start(), payer.end(), clause.sentence, "condition", backward=True)
+            )
     if not acts:
         statement = _bare_clause(clause)
         if statement.kind in ("other", "generic", "deferring", "bare"):
@@ -149,9 +155,12 @@ def _bare_clause(clause: Clause) -> Statement:
     if clause.asked or clause.find(words.ASKING, a, b):
         mark = text[a : b + 1] if clause.asked else text[a:b]
         statement.kind = "proposal" if words.PROPOSAL.search(mark) else "asking"
+        statement.doubting = not clause.asked and clause.find(words.DOUBT, a, b) is not None
         return statement
-    if not spans and _NUMBER.fullmatch(core) and core != "1":  # 15, to the question how much
-        statement.kind, statement.amount = "bare", find_sums(f"{core}元", MONEY.bit)[0]
+    if core == "不":
+        statement.correcting = True
+    if not spans and _NUMBER.fullmatch(core.rstrip("吧的哈哦")) and core != "1":  # 15, to the question how much
+        statement.kind, statement.amount = "bare", find_sums(f"{core.rstrip('吧的哈哦')}元", MONEY.bit)[0]
         return statement
     _judge_core(statement, core, bool(spans), clause)
     return statement
@@ -167,7 +176,9 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Claus
     yes = words.ACK_YES.fullmatch(unhedged) if short and cues & words.ACK_YES.bit else None
     whole = clause.text[clause.start : clause.end]
     statement.tone = "hedged" if hedged else "unconditional"
-    if cues & words.CONDITION.bit and words.CONDITION.search(whole):
+    if cues & words.CARRIAGE.bit and words.CARRIAGE.search(core) and not has_fields:
+        statement.kind = "filler"
+    elif cues & words.CONDITION.bit and words.CONDITION.search(whole):
         statement.kind = "condition"
         statement.backward = words.BACKWARD_CONDITION.search(whole) is not None
         statement.event = words.EVENT.search(whole) is not None
@@ -193,11 +204,32 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Claus
         statement.kind = "deferring"
     elif words.FILLER.fullmatch(core):
         statement.kind = "filler"
+    if statement.kind in ("other", "deferring", "generic", "bare"):
+        _judge_strings(statement, core, whole, cues)
+
+
+def _judge_strings(statement: Statement, core: str, whole: str, cues: int) -> None:
+    """Whether a clause that does nothing itself ties what is done beside it to the buyer, or doubts it."""
+    if (
+        cues & words.STRINGS.bit
+        and words.STRINGS.search(whole)
+        and (words.STILL_STRING.search(whole) or not words.NO_STRING.search(whole))
+    ):
+        statement.kind, statement.backward = "condition", True
+    elif statement.kind == "bare":
+        return
+    elif (
+        cues & words.DOUBT.bit and (doubt := words.DOUBT.search(whole)) is not None and not words.NO_DOUBT.search(whole)
+    ):
+        statement.doubting = True
+        statement.weighing = words.WEIGHING.match(doubt.group()) is not None
+    elif statement.kind == "other" and words.TURN.match(whole) and not words.NO_DOUBT.search(whole):
+        statement.doubting = not words.FILLER.fullmatch(words.TURN.sub("", core))
 
 
 _FIELD_WORDS: Final = re.compile(
     r"最晚|最迟|至迟|不超过|不晚于|不对|(?:说|打|写|搞|看|记)错了?|更正|改为|改成|改到|应为|是|不是|哦不|啊不"
-    r"|不不|就|那|吧|会|的|在|一共|总共|共|可以|能|全部|到|金额|时间|至少|给"
+    r"|不不|就|那|吧|会|只能|打给|转给|(?<=给)(?:他|她|客户|买家|客人|您|你)|认了?|的|在|一共|总共|共|可以|能|全部|到|金额|时间|至少|给"
 )
 
 

@@ -45,6 +45,8 @@ class Statement:
     consequence: bool = False
     event: bool = False  # the condition is something that must happen first: a span of hours runs from then
     verb: str = ""
+    weighing: bool = False  # 我核实一下: an answer may still be promised
+    doubting: bool = False  # 不过我得问问: takes the firmness out of what stands beside it
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ _MARKS: Final = re.compile(r"[\W_\x00]")
 _BARE_ACT_CHARS_MAX: Final = 2  # choice: 退款吧, 补发哦
 _LATE_NO: Final = Cued("以做办及困太现能行", r"不行|不可以|做不到|没办法|办不到|来不及|不现实|有困难|不太可能|不可能")
 _MONEY_ACTIONS: Final = frozenset(("refund", "compensate"))
+_GOODS_ACTIONS: Final = frozenset(("resend", "exchange", "ship"))
 
 
 def tone_of(statement: Statement, act: Act, act_end: int, clause: Clause, said_at: datetime) -> str:
@@ -57,6 +58,8 @@ def _is_plain(statement: Statement, clause: Clause) -> bool:
     """Whether nothing stands in the clause that the grammar does not know: the unknown is not confirmed."""
     a, b = statement.start, statement.end
     left = _MARKS.sub("", words.PLAIN.sub("", without(clause.text, a, b, clause.spans(a, b))))
+    if left and statement.action in _GOODS_ACTIONS:
+        left = _MARKS.sub("", words.PLAIN.sub("", words.GOODS.sub("", without(clause.text, a, b, clause.spans(a, b)))))
     return not left or (len(left) == 1 and words.RISKY.search(left) is None)
 
 
