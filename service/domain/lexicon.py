@@ -16,6 +16,8 @@ from service.domain.shapes_of_contact import PlainSigns, Shape
 from service.domain.sounds import Ear, Spoken
 from service.domain.tracks import Tracks
 
+LISTS_DEEP_MAX = 4  # choice: lists of lists of lists; one that holds itself is found out here
+
 
 class Spelling(NamedTuple):
     """What one term of a matcher stands for."""
@@ -69,17 +71,17 @@ class UnknownList(Exception):
     """A rule names a list that neither its profile nor the shared lists have."""
 
 
-def expand_lists(words: Iterable[str], lists: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+def expand_lists(words: Iterable[str], lists: Mapping[str, tuple[str, ...]], *, depth: int = 0) -> Iterator[str]:
     """`words` with every `$name` replaced by that list, lists in lists too.
 
     Raises:
-        UnknownList: no list of that name.
+        UnknownList: no list of that name, or one that holds itself.
     """
     for word in words:
         if not word.startswith("$"):
             yield word
-        elif word[1:] in lists:
-            yield from expand_lists(lists[word[1:]], lists)
+        elif word[1:] in lists and depth < LISTS_DEEP_MAX:
+            yield from expand_lists(lists[word[1:]], lists, depth=depth + 1)
         else:
             raise UnknownList(word[1:])
 

@@ -54,6 +54,8 @@ def read_checked(path: Path, schema: dict[str, Any], kind: str, directory: Path)
         BadPack: it cannot be read, or is not as the schema says.
     """
     name = name_in(path, directory)
+    if path.is_symlink():
+        raise BadPack(name, 1, "a link, not a file of the book")
     try:
         content = path.read_bytes()
     except OSError as error:

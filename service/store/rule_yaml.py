@@ -8,6 +8,9 @@ from typing import Any
 import yaml
 
 Where = Mapping[tuple[str | int, ...], int]
+_PLAIN_TAGS = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in ["bool", "float", "int", "map", "merge", "null", "seq", "str", "timestamp"]
+)
 NESTING_MAX = 12  # choice: the language nests five deep
 
 
@@ -43,7 +46,25 @@ def parsed(content: bytes, name: str) -> tuple[Any, Where]:
         raise BadPack(name, mark.line + 1 if mark else 1, f"not YAML: {reason}") from error
     if node is None:
         raise BadPack(name, 1, "empty")
+    _require_plain(node, name)
     return _value(node, (), where, name), where
+
+
+def _require_plain(root: yaml.Node, name: str) -> None:
+    """Refuse a value that stands in two places (an alias) and a tag of its own, before anything is expanded."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            raise BadPack(name, node.start_mark.line + 1, "anchors and aliases are not taken")
+        seen.add(id(node))
+        if node.tag not in _PLAIN_TAGS:
+            raise BadPack(name, node.start_mark.line + 1, f"the tag {node.tag} is not taken")
+        if isinstance(node, yaml.MappingNode):
+            waiting.extend(part for pair in node.value for part in pair)
+        elif isinstance(node, yaml.SequenceNode):
+            waiting.extend(node.value)
 
 
 def _loader() -> type[yaml.SafeLoader] | type[yaml.CSafeLoader]:

@@ -34,6 +34,9 @@ from service.store.rule_files import files_in, fingerprint, name_in, read_checke
 from service.store.rule_yaml import BadPack as BadPack
 from service.store.rule_yaml import Where, line_of
 
+RULES_MAX = 2_000  # choice: the shipped book has under a hundred
+WORDS_MAX = 2_000_000  # choice: twice the largest lexicon that is measured
+
 
 @dataclass(frozen=True, slots=True)
 class FailedExample:
@@ -143,6 +146,7 @@ def load_rule_book(directory: Path) -> RuleBook:
         for (pack, where), path in zip(packs, files_in(directory, "packs"), strict=True)
         for rule in _rules(pack, where, name_in(path, directory), ladder)
     )
+    _require_bounded(rules, lists)
     _require_unique(rules)
     profiles = dict(_profiles(directory, schema))
     scenes = {scene.name: scene for scene in _scenes(directory, schema)}
@@ -269,10 +273,12 @@ def _require_evaluable(rule: Rule, where: Where, spot: tuple[str | int, ...]) ->
         raise BadPack(rule.file, line_of(where, (*spot, "patterns")), f"{rule.id}: patterns need cues")
     for index, pattern in enumerate(rule.patterns):
         try:
-            re2.compile(pattern, _quiet())
+            if re2.compile(pattern, _quiet()).match(""):
+                line = line_of(where, (*spot, "patterns", index))
+                raise BadPack(rule.file, line, f"{rule.id}: the pattern matches nothing at all")
         except re2.error as error:
             raise BadPack(rule.file, line_of(where, (*spot, "patterns", index)), f"{rule.id}: {error}") from error
-    for word in (*rule.any_of, *(word for near in rule.nears for group in near.groups for word in group)):
+    for word in (*rule.any_of, *rule.alone, *(word for near in rule.nears for group in near.groups for word in group)):
         if word.startswith("@") and word[1:] not in set(Shape):
             raise BadPack(rule.file, rule.line, f"{rule.id}: no shape {word}")
 
@@ -281,6 +287,17 @@ def _quiet() -> Any:
     options = re2.Options()
     options.log_errors = False
     return options
+
+
+def _require_bounded(rules: tuple[Rule, ...], lists: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse a book that no process could hold."""
+    if len(rules) > RULES_MAX:
+        raise BadPack(rules[RULES_MAX].file, rules[RULES_MAX].line, f"more than {RULES_MAX} rules")
+    count = sum(map(len, lists.values()))
+    for rule in rules:
+        count += sum(1 for _ in _words(rule)) + sum(1 for _ in _excusing_words(rule))
+        if count > WORDS_MAX:
+            raise BadPack(rule.file, rule.line, f"more than {WORDS_MAX} words")
 
 
 def _require_unique(rules: Iterable[Rule]) -> None:
@@ -309,7 +326,7 @@ def _require_known_names(
             *rule.any_of,
             *rule.whole,
             *rule.alone,
-            *rule.alone,
+            *rule.unless_within,
             *rule.cues,
             *rule.unless,
             *rule.unless_before,
@@ -321,7 +338,7 @@ def _require_known_names(
             try:
                 list(expand_lists(words, {**lists, **profile.lists}))
             except UnknownList as error:
-                raise BadPack(rule.file, rule.line, f"{rule.id}: no list ${error}") from error
+                raise BadPack(rule.file, rule.line, f"{rule.id}: no list ${error}, or one in itself") from error
     known = {rule.id for rule in rules}
     for name, profile in profiles.items():
         missing = (profile.rules_off | set(profile.measures)) - known
@@ -333,10 +350,19 @@ def _require_readable(rules: tuple[Rule, ...], lists: Mapping[str, tuple[str, ..
     """Refuse a word of which the fold leaves too little: 薇❤ would be read as a bare 薇."""
     spoken = [(rule.file, rule.line, word) for rule in rules for word in _words(rule)]
     spoken += [("lists.yaml", 1, word) for words in lists.values() for word in words]
+    for rule in rules:
+        for word in _excusing_words(rule):
+            if word[0] not in "$@" and not word.translate(fold):
+                raise BadPack(rule.file, rule.line, f"the fold leaves nothing of {word!r}")
     for file, line, word in spoken:
         kept = word.translate(fold)
         if word[0] not in "$@" and (not kept or (len(kept) == 1 < len(word))):
             raise BadPack(file, line, f"the fold leaves only {kept!r} of {word!r}; use a stand-in")
+
+
+def _excusing_words(rule: Rule) -> Iterator[str]:
+    yield from (*rule.cues, *rule.unless, *rule.unless_within)
+    yield from (*rule.unless_before, *rule.unless_after, *rule.unless_anywhere)
 
 
 def _words(rule: Rule) -> Iterator[str]:
