@@ -17,6 +17,7 @@ NEGATION_CHARS_MAX = 6  # the longest negations have five characters
 AFTER_WINDOW_EXTRA = 6  # a warning may follow a little further off than a negation precedes
 
 WORD_CHARS_MAX = 200  # as the schema says
+PAIRS_LOOKED_AT_MAX = 100  # choice: more pairs cost more than the exact look that they may save
 TOO_FAR = 1_000_000  # more than a text has characters
 
 Span = tuple[int, int]
@@ -82,6 +83,8 @@ def _may_be_near(near: NearSlots, roughly: RoughPlaces) -> bool:
     """Whether for a word of the first group there are words of all others that are not too far away."""
     reach = near.window + (len(near.slots) - 2) * (near.window + WORD_CHARS_MAX)
     first, *others = (roughly.get(slot, ()) for slot in near.slots)
+    if len(first) * max(map(len, others)) > PAIRS_LOOKED_AT_MAX:
+        return True
     return any(
         all(any(_gap(place, other, ordered=near.ordered) <= reach for other in places) for places in others)
         for place in first
