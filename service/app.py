@@ -173,6 +173,8 @@ def create_app(settings: Settings, *, now: Callable[[], datetime] = clock, tick:
         new_id=new_id,
         body_bytes_max=settings.body_bytes_max,
         body_seconds_max=float(settings.body_seconds_max),
+        upload_bytes_max=settings.upload_bytes_max,
+        upload_seconds_max=10.0 * settings.body_seconds_max,
         headers=headers,
     )
     app = Litestar(

@@ -82,7 +82,7 @@ class Settings:
             worker_threads=read.one("WORKER_THREADS", _between(1, 256), cls.worker_threads),
             shutdown_seconds=read.one("SHUTDOWN_SECONDS", _between(1, 600), cls.shutdown_seconds),
             body_bytes_max=read.one("BODY_BYTES_MAX", _between(1_024, 16_777_216), cls.body_bytes_max),
-            upload_bytes_max=read.one("UPLOAD_BYTES_MAX", _between(1_024, 104_857_600), cls.upload_bytes_max),
+            upload_bytes_max=read.one("UPLOAD_BYTES_MAX", _between(1_024, 10_485_760), cls.upload_bytes_max),
             body_seconds_max=read.one("BODY_SECONDS_MAX", _between(1, 600), cls.body_seconds_max),
             rate_limit_per_minute=read.one("RATE_LIMIT_PER_MINUTE", _between(0, 10_000_000), cls.rate_limit_per_minute),
             demo=read.one("DEMO", _yes_or_no, demo_by_default),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from litestar.testing import TestClient
 from service.api.reading import DEPTH_MAX, require_clean_json
 from service.api.shapes import instant_text
 from service.domain.errors import Kind, Refusal
-from tests.edge_app import CASE, KEY, VECTORS, Clock, posted
+from tests.edge_app import CASE, KEY, VECTORS, Clock, make_app, posted
 
 # Bodies: JSON as everybody reads it
 
@@ -275,6 +276,27 @@ def test_a_body_that_never_ends_is_given_up(app: Litestar) -> None:
     assert (status, body["code"]) == (408, "body_too_slow")
 
 
+def test_an_upload_that_never_ends_is_given_up(tmp_path: Path, clock: Clock) -> None:
+    """Slow clients: a file has longer than a JSON body, but not for ever."""
+    app = make_app(clock=clock, key_path=tmp_path / "key.pem", upload_seconds_max=0.1)
+    sent = _Sender(b"1", chunks_max=1)
+
+    status, body = asyncio.run(sent.to(app, "PUT", "/v1/bytes", media_type=b"application/octet-stream"))
+
+    assert (status, body["code"]) == (408, "body_too_slow")
+
+
+def test_the_operators_bound_of_a_file_holds(tmp_path: Path, clock: Clock) -> None:
+    """UPLOAD_BYTES_MAX makes an operation's own bound smaller, never larger."""
+    app = make_app(clock=clock, key_path=tmp_path / "key.pem", upload_bytes_max=500)
+    octets = {"Content-Type": "application/octet-stream"}
+
+    with TestClient(app) as client:
+        answers = [client.put("/v1/bytes", content=b"x" * size, headers=octets) for size in (500, 501)]
+
+    assert [answer.status_code for answer in answers] == [200, 413]
+
+
 def test_head_sends_no_byte_of_the_body(app: Litestar) -> None:
     """54: seen below the client, which would hide it."""
     sent = _Sender(b"", chunks_max=0)
@@ -381,10 +403,17 @@ class _Sender:
             await asyncio.sleep(60)
         return {"type": "http.disconnect"}
 
-    async def to(self, app: Litestar, method: str, path: str, announced: int | None = None) -> tuple[int | None, Any]:
+    async def to(
+        self,
+        app: Litestar,
+        method: str,
+        path: str,
+        announced: int | None = None,
+        media_type: bytes = b"application/json",
+    ) -> tuple[int | None, Any]:
         sent: list[Any] = []
         length = (b"transfer-encoding", b"chunked") if announced is None else (b"content-length", b"%d" % announced)
-        headers = [(b"content-type", b"application/json"), length]
+        headers = [(b"content-type", media_type), length]
 
         async def send(message: Any) -> None:
             sent.append(message)

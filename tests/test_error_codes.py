@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from service.api.problems import HTTP_ONLY
+from service.api.problems import HEAD_ONLY, HTTP_ONLY
 from tests.error_codes import CLOSES, OPENS, ROOT, codes, table_text
 
 DOCUMENT = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ def test_what_is_said_about_the_edge_is_still_said_by_somebody() -> None:
     """The table with advice may not outlive its codes."""
     by_hand = set(re.findall(r"^\| `(\w+)` \|", DOCUMENT.partition(OPENS)[0], flags=re.MULTILINE))
 
-    known = set(codes()) | {code for code, _ in HTTP_ONLY.values()} | {"internal"}
+    known = set(codes()) | {code for table in (HTTP_ONLY, HEAD_ONLY) for code, _ in table.values()} | {"internal"}
     # auth.py names these where it decides between two
     assert by_hand - known <= {"role_missing", "role_ambiguous", "token_expired", "token_invalid"}
 

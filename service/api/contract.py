@@ -53,6 +53,8 @@ JSON = "application/json"
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 BODY_BYTES_MAX = 262_144  # choice: the longest text allowed, every character escaped, several times over
 BODY_SECONDS_MAX = 30.0  # choice
+UPLOAD_BYTES_MAX = 10_485_760  # api.md: 10 MB a file
+UPLOAD_SECONDS_MAX = 300.0  # choice: ten times as long as for a JSON body
 QUERY_BYTES_MAX = 8_192  # choice
 _ANYTHING = msgspec.json.Decoder(Any)
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{8,64}\Z")
@@ -103,6 +105,8 @@ class Contract(InitPlugin, ReceiveRoutePlugin):
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         body_bytes_max: int = BODY_BYTES_MAX,
         body_seconds_max: float = BODY_SECONDS_MAX,
+        upload_bytes_max: int = UPLOAD_BYTES_MAX,
+        upload_seconds_max: float = UPLOAD_SECONDS_MAX,
         headers: dict[str, str] | None = None,
     ) -> None:
         self.authenticate = authenticate
@@ -110,6 +114,8 @@ class Contract(InitPlugin, ReceiveRoutePlugin):
         self.new_id = new_id
         self.body_bytes_max = body_bytes_max
         self.body_seconds_max = body_seconds_max
+        self.upload_bytes_max = upload_bytes_max
+        self.upload_seconds_max = upload_seconds_max
         whole = {**SECURITY_HEADERS, **(headers or {})}
         self._headers = [(name.lower().encode(), value.encode()) for name, value in whole.items()]
         self.methods: dict[str, set[str]] = {}  # path template to methods: Litestar knows only those of one route
@@ -236,7 +242,10 @@ class _Gate:
         def stamp() -> None:
             scope["state"]["received_at"] = self._contract.now()
 
-        bytes_max = terms.get("body_bytes_max") or self._contract.body_bytes_max
+        contract = self._contract
+        bytes_max = terms.get("body_bytes_max") or contract.body_bytes_max
+        if terms.get("consumes"):
+            bytes_max = min(bytes_max, contract.upload_bytes_max)
         has_body = headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
         if scope["method"] not in WRITES or not (has_body or terms.get("body_required") or "Content-Type" in headers):
             stamp()
@@ -244,8 +253,9 @@ class _Gate:
         _require_media_type(headers, terms.get("consumes") or (JSON,))
         _require_announced_within(headers, bytes_max)
         if terms.get("consumes"):
-            return counted(receive, bytes_max=bytes_max, on_complete=stamp)
-        body = await read_body(receive, bytes_max=bytes_max, seconds_max=self._contract.body_seconds_max)
+            seconds_max = contract.upload_seconds_max
+            return counted(receive, bytes_max=bytes_max, seconds_max=seconds_max, on_complete=stamp)
+        body = await read_body(receive, bytes_max=bytes_max, seconds_max=contract.body_seconds_max)
         stamp()
         if body or terms.get("body_required"):
             require_clean_json(body)

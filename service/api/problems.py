@@ -60,6 +60,13 @@ HTTP_ONLY: Mapping[int, tuple[str, Answer]] = {
     503: ("busy", STATUS_OF[Kind.BUSY]),
 }
 
+# What is said before there is a request (api/head.py), in Chinese only.
+HEAD_ONLY: Mapping[int, tuple[str, Answer]] = {
+    400: ("malformed", STATUS_OF[Kind.MALFORMED]),
+    408: ("head_too_slow", Answer(408, "请求头接收超时", "The head took too long to arrive")),
+    431: ("head_too_large", Answer(431, "请求头过大", "The head is too large")),
+}
+
 INTERNAL = Answer(500, "系统内部错误", "Internal error")
 
 

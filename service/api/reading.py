@@ -62,13 +62,21 @@ async def read_body(receive: Receive, *, bytes_max: int, seconds_max: float) -> 
     return b"".join(chunks)
 
 
-def counted(receive: Receive, *, bytes_max: int, on_complete: Callable[[], None]) -> Receive:
-    """A `receive` for routes that stream (uploads): counts what passes and tells when the last byte is in."""
+def counted(receive: Receive, *, bytes_max: int, seconds_max: float, on_complete: Callable[[], None]) -> Receive:
+    """A `receive` for routes that stream (uploads): counts what passes and tells when the last byte is in.
+
+    It refuses as `read_body` does: 413 for one byte too many, 408 when `seconds_max` are over.
+    """
     count, complete = 0, False
+    ends = asyncio.get_running_loop().time() + seconds_max
 
     async def receive_and_count() -> Any:
         nonlocal count, complete
-        message = await receive()
+        try:
+            async with asyncio.timeout_at(None if complete else ends):
+                message = await receive()
+        except TimeoutError as error:
+            raise HTTPException(status_code=408) from error
         if message["type"] == "http.request":
             count += len(message.get("body", b""))
             _require_within(count, bytes_max)

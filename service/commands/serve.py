@@ -10,6 +10,7 @@ from dataclasses import replace
 import uvicorn
 from litestar import Litestar
 
+from service.api.head import BoundedHead
 from service.app import configure_logs, create_app, lay_out_demo
 from service.commands.migrate import is_current
 from service.settings import Settings
@@ -55,7 +56,7 @@ def server(app: Litestar, settings: Settings) -> uvicorn.Server:
         host=settings.host,
         port=settings.port,
         loop="auto",
-        http="httptools",
+        http=BoundedHead,  # httptools, with bounds
         log_config=None,
         access_log=False,
         server_header=False,
