@@ -71,9 +71,10 @@ BARE: Final = Cued(
 SIGNED: Final = gated(
     "0123456789r¥一七万三两九二五人俩八六十千四百陆零",
     rf"(?:¥|rmb|人民币)(?P<number>{_ARABIC})(?:(?:-|~|到|至)¥?(?P<upper>{_ARABIC}))?(?P<scale>[wk万千百])?"
-    rf"|(?P<said>{_ARABIC}|{_HAN})(?=的?(?:无门槛)?(?:现金)?(?:红包|优惠券|代金券|抵用券|券|补偿金?|赔偿金?|差价))",
-    second="0123456789,.m一七万三两九二五俩八六十千四百陆零民的无现红优代抵券补赔差",
-    letters="r¥人券包价偿金",
+    rf"|(?P<said>{_ARABIC}|{_HAN})(?=的?(?:无门槛)?(?:现金)?(?:红包|优惠券|代金券|抵用券|券|补偿金?|赔偿金?|差价))"
+    r"|(?P<offer>(?<![0-9./:-])[0-9]{1,5})(?=(?:可以|能|我们?)(?:退|赔|补(?!发|寄)))",
+    second="0123456789,.m一七万三两九二五俩八六十千四百陆零民的无现红优代抵券补赔差可能我",
+    letters="r¥人代以价偿券惠我抵红能",
 )
 SHARE: Final = Cued(
     "%百成半",
@@ -146,6 +147,11 @@ def _small_digit(char: str) -> int:
     return int(char) if char in "0123456789" else _DIGIT[char]
 
 
+def _number_of(hit: re.Match[str]) -> str:
+    groups = hit.groupdict()
+    return str(groups["number"] or groups["said"] or groups["offer"])
+
+
 def find_sums(text: str, cues: int) -> list[Sum]:
     """Every sum of money in a text in the one spelling, in order; a bare number counts after a money verb (退50)."""
     found = [_read_money(hit, text) for hit in MONEY.finditer(text)] if cues & MONEY.bit else []
@@ -155,7 +161,7 @@ def find_sums(text: str, cues: int) -> list[Sum]:
     bare = [(hit, hit.start("number")) for hit in BARE.finditer(text)] if cues & BARE.bit else []
     taken = {at for known in found for at in range(known.start, known.end)} if signed or bare else set()
     for hit, start in signed + bare:
-        number, end = hit["number"] or hit["said"], hit.end()
+        number, end = _number_of(hit), hit.end()
         if not taken.isdisjoint(range(start, end)):
             continue
         taken.update(range(start, end))

@@ -258,7 +258,7 @@ class Resolver:
             acts_follow = later.sentence == statement.sentence and later.kind == "act" and later.tone != "none"
             if acts_follow or later.sentence != statement.sentence:
                 break
-        if statement.backward or not (acts_follow or statement.consequence):
+        if statement.backward or not acts_follow:
             self._weaken_back(statement)
 
     def _weaken_back(self, statement: Statement) -> None:

@@ -124,6 +124,8 @@ def _read_clause(clause: Clause, reading: Reading, said_at: datetime, saying_sen
         reading.statements.append(Statement(buyer.start(), buyer.end(), clause.sentence, "buyer"))
     for statement in _segments(clause, acts, said_at):
         if demanded is not None and demanded.start() < statement.end and not own:
+            if words.STILL_STRING.search(clause.text, demanded.start(), statement.end):  # 他同意就行
+                statement.kind, statement.backward = "condition", True
             statement.tone, statement.demanded = "none", True
         elif foreign is not None and foreign < statement.end:
             statement.tone = "none"
@@ -144,7 +146,7 @@ def _bare_clause(clause: Clause) -> Statement:
     """What a clause without an action of its own does to its neighbours."""
     text, a, b, sums, shares = clause.text, clause.start, clause.end, clause.sums, clause.shares
     statement = Statement(a, b, clause.sentence, "other")
-    deadlines = [found for found in clause.deadlines if not found.past]
+    deadlines = [found for found in clause.deadlines if not found.past and not text.endswith("不是", a, found.start)]
     statement.deadline = deadlines[-1] if deadlines else None
     statement.amount = sums[-1] if sums else None
     statement.share = shares[-1].hundredths if shares and not sums else None
@@ -164,6 +166,9 @@ def _bare_clause(clause: Clause) -> Statement:
         return statement
     _judge_core(statement, core, bool(spans), clause)
     return statement
+
+
+_VAGUE_COUNT: Final = re.compile(r"[一二两三四五六七八][二两三四五六七八九](?:个工作日|小时|[天日周])")  # 一两天吧
 
 
 def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Clause) -> None:
@@ -188,7 +193,8 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Claus
     elif cues & words.ACK_ONLY_HEARD.bit and words.ACK_ONLY_HEARD.fullmatch(core):
         statement.kind = "heard"
     elif yes is not None:
-        statement.kind = "yes"
+        thanking = "谢" in core and core.startswith(("好", "嗯", "是", "对"))  # 好的谢谢
+        statement.kind = "heard" if thanking else "yes"
         statement.strong = yes["ack"] in words.ACK_STRONG or not core.startswith(("好", "嗯", "是", "对"))
         if core.endswith("吧") and not core.startswith(("好", "行", "那")):
             statement.tone = "hedged"
@@ -196,6 +202,8 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Claus
         statement.kind = "bare" if has_fields else "hedge"
     elif has_fields and words.FILLER.fullmatch(_only_field_words(core)):
         statement.kind = "bare"
+        if core.endswith("吧") and _VAGUE_COUNT.search(whole):
+            statement.tone = "hedged"
     elif (
         cues & words.GENERIC.bit and words.GENERIC.search(core) and "去" not in core and not words.REFUSAL.search(core)
     ):
@@ -229,7 +237,7 @@ def _judge_strings(statement: Statement, core: str, whole: str, cues: int) -> No
 
 _FIELD_WORDS: Final = re.compile(
     r"最晚|最迟|至迟|不超过|不晚于|不对|(?:说|打|写|搞|看|记)错了?|更正|改为|改成|改到|应为|是|不是|哦不|啊不"
-    r"|不不|就|那|吧|会|只能|打给|转给|(?<=给)(?:他|她|客户|买家|客人|您|你)|认了?|的|在|一共|总共|共|可以|能|全部|到|金额|时间|至少|给"
+    r"|不不|就|那|吧|会|差价|补偿|赔偿|红包|只能|打给|转给|(?<=给)(?:他|她|客户|买家|客人|您|你)|认了?|的|在|一共|总共|共|可以|能|全部|到|金额|时间|至少|给"
 )
 
 

@@ -49,7 +49,7 @@ _DATE: Final = rf"""
   | (?:(?P<year>20[0-9]{{2}})(?:年|[-/.]))?(?P<month>{_SMALL})月份?(?:的)?(?:(?P<day>{_SMALL})(?:号|日)?(?![0-9天个])
         (?:{_DASH}(?P<day_to>{_SMALL})(?:号|日))?|(?P<third>底|末|初|中旬|上旬|下旬|中(?!国))|(?=内|之内|以内|前))
   | (?P<iso>20[0-9]{{2}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}})(?![0-9])
-  | (?<![0-9.])(?P<md_m>1[0-2]|0?[1-9])[./]
+  | (?<![0-9.退补赔返付扣减款价偿额给¥])(?P<md_m>1[0-2]|0?[1-9])[./]
         (?P<md_d>3[01]|[12][0-9]|0?[1-9])(?![0-9%.元块圆角折万kw倍斤米厘g/个件小天周h])(?:号|日)?
   | (?P<which_month>本月|这个?月|当月|下下个?月|下个?月)?的?(?P<dom>{_SMALL})(?:{_DASH}(?P<dom_to>{_SMALL}))?
         (?:号|日)(?!线|店|仓|楼|链接|客服|库|内|以内|之内|常|期|志|本|用)
@@ -59,7 +59,8 @@ _DATE: Final = rf"""
   | (?P<whole_month>本|这个?|当|下下个?|下个?)?月(?P<month_third>底|末|初|中旬|上旬|下旬|中(?!国))
   | (?P<this_month>本|这个?|当|下个?)月(?:之内|以内|内|里)
   | (?P<year_end>年底|年末)
-  | (?<![0-9])(?P<festival>双十一|双十二|双11|双12|元旦|国庆|五一|618|圣诞)节?(?=前|之前|以前|当天)
+  | (?<![0-9])(?P<festival>双十一|双十二|双11|双12|元旦|国庆|五一|618|圣诞)节?
+        (?:(?P<before>前(?!后)|之前|以前)|当天|(?=前后)|(?=就?[发寄出退补给]))
 """
 _CLOCK: Final = rf"""
     (?P<hour>{_SMALL})(?:
@@ -168,7 +169,7 @@ def _take(hit: re.Match[str], parts: _Parts, said_at: datetime) -> bool:
         if day is None:
             return False
         parts.day = day
-        parts.exclusive = hit["festival"] is not None
+        parts.exclusive = hit["before"] is not None
         parts.past = parts.past or (day < said_at.date() and bool(hit["rel"] or hit["week"]))
         return True
     if kind == "clock":

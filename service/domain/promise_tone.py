@@ -96,10 +96,16 @@ def _is_hedged(statement: Statement, act: Act, clause: Clause) -> bool:
         return True
     hedge = clause.find(words.HEDGE, statement.start, statement.end)
     if hedge is not None and not (statement.latest and hedge.group() in ("最快", "最早")):
-        return True
+        return hedge.group() != "优先" or deadline is None
     if statement.end == clause.end and clause.find(words.SOFT_END, clause.start, clause.end):
         return act.action not in _MONEY_ACTIONS or re.search("可以|能|会", text[clause.start : act.start]) is not None
     return False
+
+
+def _is_over(statement: Statement, said_at: datetime) -> bool:
+    """今天早上6点走的: the time is named and lies behind."""
+    due_at = statement.deadline.due_at if statement.deadline is not None else None
+    return due_at is not None and due_at <= said_at
 
 
 def _is_fact(statement: Statement, act: Act, act_end: int, clause: Clause, said_at: datetime) -> bool:
@@ -112,6 +118,8 @@ def _is_fact(statement: Statement, act: Act, act_end: int, clause: Clause, said_
     if clause.find(words.UNDONE, a, act.start):
         return True
     if not timed and clause.cues & words.HAPPENED_TO.bit and words.HAPPENED_TO.match(text[act_end : statement.end]):
+        return True
+    if text.startswith("的", act_end) and _is_over(statement, said_at):
         return True
     if not timed and text.startswith("的", act_end) and words.PLACED.search(text, a, act.start):
         return True
