@@ -23,7 +23,10 @@ class Bilingual(msgspec.Struct):
 
 
 class FindingBody(msgspec.Struct):
-    """One rule that the text broke; `start` and `end` are Unicode code points of the text as written, half-open."""
+    """One rule that the text broke; `start` and `end` are Unicode code points of the text as written, half-open.
+
+    `begun`: a phrase spread over messages began in an earlier one, with these characters; `matched` goes on from them.
+    """
 
     rule: str
     category: str
@@ -32,6 +35,7 @@ class FindingBody(msgspec.Struct):
     end: int
     matched: str
     reason: Bilingual
+    begun: str | None = None
 
 
 class AdviceBody(msgspec.Struct):
@@ -128,6 +132,7 @@ def shape_outcome(outcome: Outcome) -> Shaped:
                     f.end,
                     f.matched,
                     Bilingual(f.reason_zh, f.reason_en),
+                    f.begun or None,
                 )
                 for f in outcome.findings
             ],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 
 from service.domain.answers import is_an_answer as is_an_answer
 from service.domain.compiled_rules import CompiledRules as CompiledRules
+from service.domain.joined_words import Spread, spread_over
 from service.domain.judging import broken_rules, candidates
 from service.domain.reading import Reading
 from service.domain.rule_language import Category, Ladder
@@ -34,7 +35,10 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One rule the text breaks. `start`, `end`: Unicode code points of the text as written, half-open."""
+    """One rule the text breaks. `start`, `end`: Unicode code points of the text as written, half-open.
+
+    `begun`: where the phrase began in messages before, what it says there; `matched` goes on from it.
+    """
 
     rule: str
     category: str
@@ -44,6 +48,7 @@ class Finding:
     matched: str
     reason_zh: str
     reason_en: str
+    begun: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,19 +168,65 @@ def moderated(
     *,
     earlier_offences: Mapping[str, int] = _NO_OFFENCES,
     at_least: Measure = Measure.NONE,
+    before: Sequence[str] = (),
 ) -> ModeratedReply:
     """Judge a merchant's words in the light of what was before: the only way to make a `ModeratedReply`.
 
     Args:
         earlier_offences: category to the number of offences of this seat within the ladder's repeat window.
         at_least: what these very words earned in this conversation already.
+        before: the shop's delivered messages just before in this conversation, oldest first; see `joined_words`.
     """
     verdict = moderate(text, rules, context)
+    if before:
+        verdict = _with_what_was_begun(before, text, verdict, rules, context)
     if earlier_offences and verdict.findings:
         verdict = _in_the_light_of(earlier_offences, verdict, rules, context)
     if verdict.measure.rank < at_least.rank:
         verdict = replace(verdict, measure=at_least)
     return ModeratedReply(text, verdict, context, is_an_answer(text, context.question))
+
+
+def _with_what_was_begun(
+    before: Sequence[str], text: str, verdict: Verdict, rules: CompiledRules, context: Context
+) -> Verdict:
+    """The verdict with the phrases that the message ends and an earlier one began."""
+    alone = {finding.rule for finding in (*verdict.findings, *verdict.watched)}
+    spread = [
+        each
+        for each in spread_over(
+            before, text, rules, channel=context.channel, question=context.question, facts=context.facts
+        )
+        if each.rule.id not in alone
+    ]
+    if not spread:
+        return verdict
+    begun = [(_finding_of(each, text, rules), each.rule.acts) for each in spread]
+    findings = (*(finding for finding, acts in begun if acts), *verdict.findings)
+    advice = _advice([each.rule.scene for each in spread if each.rule.acts and each.rule.scene], rules)
+    return replace(
+        verdict,
+        measure=_gravest([finding.measure for finding in findings]),
+        direct_to_human=_sends_to_human(list(findings), rules.ladder, context.channel),
+        findings=findings,
+        advice=tuple(dict.fromkeys(verdict.advice + advice)),
+        watched=(*verdict.watched, *(finding for finding, acts in begun if not acts)),
+    )
+
+
+def _finding_of(spread: Spread, text: str, rules: CompiledRules) -> Finding:
+    rule, start, end = spread.rule, spread.start, spread.end
+    return Finding(
+        rule.id,
+        rule.category.value,
+        rules.profile.measures.get(rule.id, rule.measure),
+        start,
+        end,
+        text[start:end],
+        f"{rule.reason_zh}(与上一条消息连读)",
+        f"{rule.reason_en} (read on from the message before)",
+        spread.begun,
+    )
 
 
 def _in_the_light_of(

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from service.domain.errors import Conflict, GuardFailed
+from service.domain.joined_words import MESSAGES_BEFORE_MAX, TOGETHER_WITHIN
 from service.domain.moderation import Advice, Channel, Finding, Measure, ModeratedReply, moderated
 from service.domain.moderation import Context as Circumstances
 from service.domain.policy import Policy
@@ -39,6 +40,7 @@ class SaidBefore(NamedTuple):
     """What a side has said before in the same conversation, as far as it bears on what it says now."""
 
     edit_asked: str | None = None  # the id of a message of the same words that had to be edited
+    texts: tuple[str, ...] = ()  # of the last delivered messages within `TOGETHER_WITHIN`, oldest first
 
 
 NOTHING_BEFORE: Final = SaidBefore()
@@ -169,6 +171,7 @@ def hear(
         circumstances,
         earlier_offences=earlier_offences or {},
         at_least=Measure.NONE if before.edit_asked is None else Measure.REQUIRE_EDIT,
+        before=before.texts,
     )
     ctx.house.tally.note(ctx.actor.merchant_id or "", reply.verdict, at=ctx.now)
     if open_notice_id is not None:
@@ -192,7 +195,11 @@ def known_by(ctx: Context, text: str, *, thread_id: str) -> str:
 
 def said_before(ctx: Context, dispute_id: str, thread_id: str, text: str) -> SaidBefore:
     """What the shop has said in this conversation that bears on what it says now; off the hot path."""
-    return SaidBefore(conduct.edit_asked(ctx.tx.session, thread_id, digest=known_by(ctx, text, thread_id=thread_id)))
+    session, since = ctx.tx.session, ctx.received_at - TOGETHER_WITHIN
+    return SaidBefore(
+        conduct.edit_asked(session, thread_id, digest=known_by(ctx, text, thread_id=thread_id)),
+        conduct.just_said(session, dispute_id, thread_id, since=since, limit=MESSAGES_BEFORE_MAX),
+    )
 
 
 def offences_since(ctx: Context) -> datetime:
@@ -414,7 +421,7 @@ def before_facts(heard: Heard) -> dict[str, object]:
 
 def finding_facts(finding: Finding) -> dict[str, object]:
     """A finding as JSON."""
-    return {
+    facts: dict[str, object] = {
         "rule": finding.rule,
         "category": finding.category,
         "measure": finding.measure.value,
@@ -423,6 +430,7 @@ def finding_facts(finding: Finding) -> dict[str, object]:
         "matched": finding.matched,
         "reason": {"zh": finding.reason_zh, "en": finding.reason_en},
     }
+    return facts | {"begun": finding.begun} if finding.begun else facts
 
 
 def outcome_of(

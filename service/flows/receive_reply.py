@@ -12,6 +12,7 @@ from datetime import datetime
 from service.domain.attached_promise import Attached
 from service.domain.errors import Absent, Conflict, Forbidden, GuardFailed, Refusal, WindowClosed
 from service.domain.inquiry import INQUIRY, InquiryFacts, grace, in_time, reply_trigger
+from service.domain.joined_words import TOGETHER_WITHIN
 from service.domain.moderation import Channel
 from service.domain.policy import Policy
 from service.domain.promise_text import OrderFacts
@@ -38,7 +39,7 @@ from service.flows.hearing import (
 )
 from service.flows.promising import Spoken, promises_found
 from service.store import tables, timers
-from service.store.replies import SeenForReply, counted, listed, read_for_reply
+from service.store.replies import SeenForReply, counted, in_order_said, listed, read_for_reply
 from service.store.writes import Head
 
 
@@ -87,7 +88,7 @@ def receive_reply(ctx: Context, inquiry_id: str, said: Said, *, key_id: str) -> 
         thread_id=inquiry_id,
         token=None if refusal else _token(seen, said),  # too late is the answer, whatever became of the token
         open_notice_id=seen.open_notice_id,
-        before=SaidBefore(seen.edit_asked),
+        before=SaidBefore(seen.edit_asked, in_order_said(seen.just_said)),
     )
     if refusal is not None:
         _keep_late(ctx, seen, said, heard)
@@ -105,6 +106,7 @@ def _read(ctx: Context, inquiry_id: str, said: Said, key_id: str) -> SeenForRepl
         token_id=said.confirm_token,
         key_id=key_id,
         offences_since=offences_since(ctx),
+        just_since=ctx.received_at - TOGETHER_WITHIN,
     )
     if seen is None or seen.merchant_id != ctx.actor.merchant_id:
         raise Absent("inquiry")

@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from service.domain.transcript import instant, micros
+from service.domain.joined_words import MESSAGES_BEFORE_MAX
+from service.domain.transcript import disclosed, instant, micros
 from service.store.engine import Transaction
 
 
@@ -61,6 +62,7 @@ class SeenForReply(NamedTuple):
     open_promises: str | None  # "id:action:state,…" that a newer promise may supersede
     earlier_message_id: str | None  # the same client_message_id was received before
     edit_asked: str | None  # the id of a message of the same words in this inquiry that had to be edited
+    just_said: str | None  # "seq:disclosure,…" of the shop's last delivered messages here, in any order
     token_seat_id: str | None
     token_thread_id: str | None
     token_text_sha256: str | None
@@ -99,6 +101,12 @@ SELECT d.id, d.version, d.state, d.type, d.last_seq, d.last_hash, d.last_event_s
          WHERE p.dispute_id = d.id AND p.state IN ('extracted', 'confirmation_requested', 'confirmed')),
        (SELECT e.id FROM message e WHERE e.dispute_id = d.id AND e.sender_id = s.id AND e.client_message_id = ?),
        (SELECT min(e.id) FROM message e WHERE e.thread_id = i.id AND e.edit_digest = ?),
+       (SELECT {join}(b.said, ',') FROM
+          (SELECT cast(e.seq AS text) || ':' || x.body AS said FROM message e
+           JOIN disclosure x ON x.dispute_id = e.dispute_id AND x.seq = e.seq AND x.position = 0 AND x.name = 'text'
+           WHERE e.dispute_id = i.dispute_id AND e.thread_id = i.id AND e.sender_side = 'merchant'
+             AND e.delivery = 'delivered' AND e.received_at > ?
+           ORDER BY e.seq DESC LIMIT {just_said_max}) b),
        t.seat_id, t.thread_id, t.text_sha256, t.pack_sha256, t.expires_at, t.used_at,
        k.fingerprint, k.status, k.body
 FROM inquiry i
@@ -111,8 +119,8 @@ LEFT JOIN idempotency k ON k.id = ?
 WHERE i.id = ?
 """
 READ_FOR_REPLY: Final = {
-    "sqlite": _STATEMENT.format(join="group_concat"),
-    "postgresql": _STATEMENT.format(join="string_agg"),
+    "sqlite": _STATEMENT.format(join="group_concat", just_said_max=MESSAGES_BEFORE_MAX),
+    "postgresql": _STATEMENT.format(join="string_agg", just_said_max=MESSAGES_BEFORE_MAX),
 }
 
 
@@ -126,11 +134,21 @@ def read_for_reply(
     token_id: str | None,
     key_id: str,
     offences_since: datetime,
+    just_since: datetime,
 ) -> SeenForReply | None:
     """Read everything in one statement; None if there is no such inquiry."""
     found = tx.rows(
         READ_FOR_REPLY[tx.dialect],
-        (micros(offences_since), client_message_id, edit_digest, seat_id, token_id or "", key_id, inquiry_id),
+        (
+            micros(offences_since),
+            client_message_id,
+            edit_digest,
+            micros(just_since),
+            seat_id,
+            token_id or "",
+            key_id,
+            inquiry_id,
+        ),
     )
     return SeenForReply(*found[0]) if found else None
 
@@ -143,3 +161,12 @@ def counted(joined: str | None) -> dict[str, int]:
 def listed(joined: str | None) -> list[tuple[str, ...]]:
     """`"id:ship:confirmed,…"` as tuples."""
     return [tuple(part.split(":")) for part in (joined or "").split(",") if part]
+
+
+def in_order_said(joined: str | None) -> tuple[str, ...]:
+    """`"17:<disclosure>,…"` as texts, oldest first, those that say anything."""
+    if joined is None:
+        return ()
+    found = sorted((int(seq), body) for seq, _, body in (part.partition(":") for part in joined.split(",")))
+    texts = (disclosed(body)[1] for _, body in found)
+    return tuple(text for text in texts if isinstance(text, str) and text)
