@@ -1,10 +1,9 @@
-"""Coverage-guided fuzzing of the moderation engine: `python -m tests.fuzz_moderation SECONDS SEED`, bounded by time."""
+"""Coverage-guided fuzzing of the moderation engine: `python -m tests.fuzz_moderation SECONDS SEED FOLDER`."""
 
 from __future__ import annotations
 
 import random
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,21 +17,23 @@ RULES = Path(__file__).resolve().parent.parent / "rules"
 TEXT_BYTES_MAX = 400
 
 
-def main(seconds: int, seed: int) -> None:
-    """Fuzz for so long; ends the process with an error at the first text that breaks a promise."""
+def main(seconds: int, seed: int, corpus: Path) -> None:
+    """Fuzz for so long; ends the process with an error at the first text that breaks a promise.
+
+    Args:
+        corpus: an empty folder for the texts that it learns from; the offending one is left there.
+    """
     if atheris is None:
         _at_random(_promises(), seconds, seed)
         return
     with atheris.instrument_imports(include=["service.domain"]):
         check = _promises()
-    with tempfile.TemporaryDirectory(prefix="gongduan-fuzz-") as corpus:
-        for number, text in enumerate(_seeds()):
-            Path(corpus, str(number)).write_bytes(text.encode())
-        limits = [f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={TEXT_BYTES_MAX}", "-timeout=10"]
-        atheris.Setup(
-            [sys.argv[0], *limits, "-print_final_stats=1", f"-artifact_prefix={corpus}/", corpus], _on_bytes(check)
-        )
-        atheris.Fuzz()
+    for number, text in enumerate(_seeds()):
+        (corpus / str(number)).write_bytes(text.encode())
+    limits = [f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={TEXT_BYTES_MAX}", "-timeout=10"]
+    where = [f"-artifact_prefix={corpus}/", str(corpus)]
+    atheris.Setup([sys.argv[0], *limits, "-print_final_stats=1", *where], _on_bytes(check))
+    atheris.Fuzz()  # ends the process itself, so that nothing after it would run
 
 
 def _on_bytes(check: Callable[[str], None]) -> Callable[[bytes], None]:
@@ -84,4 +85,4 @@ def _promises() -> Callable[[str], None]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

@@ -149,12 +149,12 @@ def test_verdicts_are_the_same_in_every_process(book: RuleBook) -> None:
 
 
 @pytest.mark.chaos
-def test_fuzzing_finds_no_text_that_breaks_a_promise(figure: Say) -> None:
+def test_fuzzing_finds_no_text_that_breaks_a_promise(figure: Say, tmp_path: Path) -> None:
     """Ten minutes, guided by coverage (atheris); here half a minute at most."""
     seed, seconds = new_seed() % 2**31, size(whole=600, part=15)
 
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz_moderation", str(seconds), str(seed)],
+        [sys.executable, "-m", "tests.fuzz_moderation", str(seconds), str(seed), str(tmp_path)],
         capture_output=True,
         text=True,
         errors="replace",
