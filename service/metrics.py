@@ -39,9 +39,7 @@ class Metrics:
         )
         self.rules_swapped = Counter("gongduan_rules_swapped", "Rule books brought into force here", registry=kept)
         self.rules_fallen = Gauge("gongduan_rules_fallen", "Rules that fell back to watch", registry=kept)
-        self.rules_tripped = Counter(
-            "gongduan_rules_tripped", "Circuit breakers tripped here", registry=kept
-        )
+        self.rules_tripped = Counter("gongduan_rules_tripped", "Circuit breakers tripped here", registry=kept)
 
     def text(self) -> bytes:
         """The exposition format."""

@@ -26,6 +26,7 @@ from service.flows.receive_reply import Said, receive_reply
 from service.store import tables
 from service.store.disputes import load_case
 from service.store.engine import Transaction
+from tests.judge import PIXEL, upload
 from tests.promise_world import ask, new_name, press, promise_of, relay, say, set_columns
 from tests.world import AGENT, OWNER, SEAT, START, World, new_world
 
@@ -125,7 +126,8 @@ def test_words_that_leave_it_open_or_say_it_softly_are_made_firm_by_the_fields(w
     """The act is on the canonical text, which says no 尽快; silent words, or only a picture, say nothing else."""
     dispute, inquiry = ask(world, question="请问什么情况")
 
-    outcome = send(world, inquiry, text, SHIP, kind="text" if text else "image")
+    shown = {} if text else {"kind": "image", "attachment": upload(world, dispute, OWNER, PIXEL)}
+    outcome = send(world, inquiry, text, SHIP, **shown)
 
     assert outcome.contradictions == ()
     assert [p.state for p in outcome.promises] == ["confirmed"]

@@ -31,7 +31,7 @@ from service.flows.serve_ticket import TicketAnswer, TicketWanted, issue_manual_
 from service.store import tables
 from service.store.disputes import load_case
 from tests.clockwork import fire
-from tests.judge import upload
+from tests.judge import PIXEL, upload
 from tests.promise_world import ask, new_name, press, promise_of, relay, say, set_columns
 from tests.world import (
     AGENT,
@@ -49,10 +49,6 @@ from tests.world import (
 
 TODAY, REFUND, INSULT = "今天18点前发货", "明天12点前给您退款50元", "你是不是有病"
 SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
-PNG = (
-    b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89"
-    b"\x00\x00\x00\rIDATx\x9cc\xf8\xff\xff?\x00\x05\xfe\x02\xfe\xa75\x81\x84\x00\x00\x00\x00IEND\xaeB`\x82"
-)
 
 
 @pytest.fixture
@@ -488,7 +484,7 @@ def test_the_merchant_shows_that_it_kept_its_word(world: World) -> None:
     dispute, inquiry = ask(world)
     (found,) = say(world, inquiry, TODAY)
     press(world, dispute, found)
-    sha256 = upload(world, dispute, OWNER, PNG)
+    sha256 = upload(world, dispute, OWNER, PIXEL)
     with pytest.raises(ArrowMissing):
         world.tell(OWNER, lambda ctx: fulfil(ctx, dispute, found.id, Proof((sha256,))))
     relay(world, dispute, found.id)
@@ -511,7 +507,7 @@ def test_a_kept_promise_is_watched_no_longer(world: World) -> None:
     (found,) = say(world, inquiry, TODAY)
     press(world, dispute, found)
     relay(world, dispute, found.id)
-    sha256 = upload(world, dispute, OWNER, PNG)
+    sha256 = upload(world, dispute, OWNER, PIXEL)
 
     world.tell(OWNER, lambda ctx: fulfil(ctx, dispute, found.id, Proof((sha256,), "已发货,见图")))
     fire(world, at=world.now + timedelta(days=1))

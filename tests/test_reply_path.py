@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from service.domain.errors import Absent, Conflict, Forbidden, WindowClosed
+from service.domain.errors import Absent, Conflict, Forbidden, GuardFailed, WindowClosed
 from service.flows.ask_merchant import (
     QUESTION_TEMPLATES,
     Asked,
@@ -29,7 +29,8 @@ from service.flows.watch_windows import sweep
 from service.store import tables
 from service.store.engine import Transaction
 from service.store.writes import Plan
-from tests.world import AGENT, OTHER_AGENT, OTHER_OWNER, OWNER, SEAT, SUPERVISOR, World, new_world
+from tests.judge import PIXEL, upload
+from tests.world import AGENT, BUYER, OTHER_AGENT, OTHER_OWNER, OWNER, SEAT, SUPERVISOR, World, new_world
 
 ASK = Asked("q-1", QUESTION_TEMPLATES["ship_today"])
 GOOD, INSULT, HELD = "我们今天会给消费者发货。", "你是不是有病", "自己看详情页"
@@ -105,14 +106,47 @@ def test_the_receipt_is_the_entry_that_holds_the_message(world: World) -> None:
 @pytest.mark.parametrize("text", ["收到", "在吗", "😀", "", "   ", "\u200b\u200d"])
 def test_what_does_not_answer_is_delivered_and_the_clock_runs_on(world: World, text: str) -> None:
     """C4, edge case 30: an emoji, a picture alone, 收到 or 在吗 does not stop the clock."""
-    _, inquiry = ask(world)
+    dispute, inquiry = ask(world)
     before = world.armed(inquiry)
+    shown = {} if text.strip() else {"kind": "image", "attachment": upload(world, dispute, OWNER, PIXEL)}
 
-    outcome = reply(world, inquiry, text, kind="text" if text.strip() else "image")
+    outcome = reply(world, inquiry, text, **shown)
 
     assert (outcome.outcome, outcome.answers) == ("sent", False)
     assert world.row(tables.Inquiry, id=inquiry).state == "awaiting_merchant"
     assert world.armed(inquiry) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "attachment", "code"),
+    [
+        ("image", "jia-wo-weixin-abc12345", "attachment_unknown"),
+        ("image", None, "attachment_missing"),
+        ("text", "0" * 64, "attachment_unwanted"),
+        ("order_card", "jia-wo-weixin-abc12345", "order_card_unknown"),
+    ],
+)
+def test_what_hangs_on_an_answer_is_the_shops_to_show(
+    world: World, kind: str, attachment: str | None, code: str
+) -> None:
+    """Promise 1: the name of an attachment is no way around the moderation; nothing is kept of it."""
+    dispute, inquiry = ask(world)
+    upload(world, dispute, BUYER, PIXEL)
+    entries = len(world.kinds(dispute))
+
+    with pytest.raises(GuardFailed) as refused:
+        reply(world, inquiry, kind=kind, attachment=attachment)
+
+    assert (refused.value.code, len(world.kinds(dispute))) == (code, entries)
+
+
+def test_a_picture_of_the_buyers_is_not_the_shops_to_answer_with(world: World) -> None:
+    """The fingerprint of somebody else's file opens nothing."""
+    dispute, inquiry = ask(world)
+    sha256 = upload(world, dispute, BUYER, PIXEL)
+
+    with pytest.raises(GuardFailed, match="attachment_unknown"):
+        reply(world, inquiry, kind="image", attachment=sha256)
 
 
 def test_owner_and_seat_answer_together_and_both_stand(world: World) -> None:

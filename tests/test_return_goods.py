@@ -32,16 +32,12 @@ from service.store.disputes import load_case
 from service.store.timers import timer_id
 from service.store.writes import Plan
 from tests.clockwork import fire
-from tests.judge import upload
+from tests.judge import PIXEL, upload
 from tests.over_http import HttpWorld, new_http_world
 from tests.world import BUYER, MARKETPLACE, OTHER_BUYER, OTHER_OWNER, OWNER, SEAT, World, new_world
 
 SECOND, MICROSECOND, DAY = timedelta(seconds=1), timedelta(microseconds=1), timedelta(days=1)
 NUMBER = "SF1234567890"
-PNG = (
-    b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89"
-    b"\x00\x00\x00\rIDATx\x9cc\xf8\xff\xff?\x00\x05\xfe\x02\xfe\xa75\x81\x84\x00\x00\x00\x00IEND\xaeB`\x82"
-)
 INSULT = "你是不是有病"
 
 
@@ -373,7 +369,7 @@ def test_the_second_refusal_never_waits_for_the_buyer(world: World) -> None:
     """Edge case 44: goods at the merchant and second refusal: intervention opens by itself."""
     dispute = shipped(world)
     scan(world, "signed")
-    sha256 = upload(world, dispute, SEAT, PNG)
+    sha256 = upload(world, dispute, SEAT, PIXEL)
     problem = Problem("EMPTY_OR_DIFFERENT", "包裹是空的,请平台核实", (sha256,))
 
     world.tell(SEAT, lambda ctx: report_problem(ctx, dispute, problem))
@@ -389,7 +385,7 @@ def test_the_second_refusal_never_waits_for_the_buyer(world: World) -> None:
 def test_while_the_merchant_holds_the_goods_the_buyer_does_not_withdraw(world: World, ack: str) -> None:
     """Edge case 51: withdraw while the merchant holds the goods is 422; goods that never came may be left."""
     dispute = shipped(world)
-    sha256 = upload(world, dispute, OWNER, PNG)
+    sha256 = upload(world, dispute, OWNER, PIXEL)
     world.tell(OWNER, lambda ctx: report_problem(ctx, dispute, Problem(ack, evidence=(sha256,))))
 
     def why_not(ctx: Any) -> str | None:
@@ -423,7 +419,7 @@ def test_a_problem_is_shown(world: World, problem: Problem, code: str) -> None:
 def test_a_shop_does_not_make_its_own_what_the_buyer_uploaded(world: World) -> None:
     """Edge case 46: the other party gets the copy without the place; naming its fingerprint gives it no more."""
     dispute = shipped(world)
-    of_buyer = upload(world, dispute, BUYER, PNG)
+    of_buyer = upload(world, dispute, BUYER, PIXEL)
 
     refused(
         "file_unknown",

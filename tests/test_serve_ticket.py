@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.domain.errors import Absent, ArrowMissing, Refusal, WindowClosed
+from service.domain.errors import Absent, ArrowMissing, GuardFailed, Refusal, WindowClosed
 from service.domain.policy import DEFAULT, to_json
 from service.flows.ask_merchant import Asked, open_inquiry
 from service.flows.context import Context
@@ -29,8 +29,9 @@ from service.flows.serve_ticket import (
 from service.store import tables
 from service.store.disputes import load_case
 from tests.clockwork import fire
+from tests.judge import PIXEL, upload
 from tests.over_http import HttpWorld, new_http_world
-from tests.world import AGENT, AUDITOR, OTHER_AGENT, OTHER_OWNER, OWNER, SEAT, SUPERVISOR, World, new_world
+from tests.world import AGENT, AUDITOR, BUYER, OTHER_AGENT, OTHER_OWNER, OWNER, SEAT, SUPERVISOR, World, new_world
 
 GOOD, INSULT, HELD = "我们今天会给消费者发货。", "你是不是有病", "快递丢件不关我的事"
 QUESTION = "请确认今天是否可以发货"
@@ -191,6 +192,21 @@ def test_a_good_answer_stops_the_clock_and_its_promise_waits_for_the_act(world: 
     assert (row.state, row.late) == ("responded", False)
     assert set(world.armed(ticket)) == {"ticket_agent_idle"}
     assert world.tell(AGENT, lambda ctx: read_ticket(ctx, ticket)).answer == GOOD
+
+
+def test_a_file_that_goes_with_an_answer_is_one_of_the_shops_own(world: World) -> None:
+    """Promise 1: neither a made-up name nor the buyer's file goes out with a ticket's answer."""
+    ticket = issue(world)
+    dispute_id = ticket_of(world, ticket).dispute_id
+    own, buyers = (upload(world, dispute_id, who, PIXEL + who.side.encode()) for who in (OWNER, BUYER))
+
+    for sha256 in ("0" * 64, buyers):
+        with pytest.raises(GuardFailed, match="attachment_unknown"):
+            answer(world, ticket, attachment=sha256)
+    outcome = answer(world, ticket, attachment=own)
+
+    assert isinstance(outcome, Outcome)
+    assert world.row(tables.Message, id=outcome.message_id).attachment == own
 
 
 @pytest.mark.parametrize(("text", "told"), [(INSULT, {"edit", "rejected", "notice"}), (HELD, {"confirm"})])

@@ -34,12 +34,21 @@ def require_sendable(side: str, kind: str, *, text: str, has_attachment: bool) -
         raise GuardFailed(
             "message_kind_refused", zh="不可发送此类消息", en="Not a kind of message of yours", message_kind=kind
         )
-    if kind in ("text", "emoji"):
-        if has_attachment:
-            raise GuardFailed(
-                "attachment_unwanted", zh="此类消息不带附件", en="Comes without an attachment", message_kind=kind
-            )
-        if not says_something(text):
-            raise GuardFailed("message_empty", zh="消息内容为空", en="The message says nothing", message_kind=kind)
-    elif not has_attachment:
+    require_attachment_fits(kind, has_attachment=has_attachment)
+    if kind in ("text", "emoji") and not says_something(text):
+        raise GuardFailed("message_empty", zh="消息内容为空", en="The message says nothing", message_kind=kind)
+
+
+def require_attachment_fits(kind: str, *, has_attachment: bool) -> None:
+    """Words and emoji come alone, pictures, clips and order cards with what they show.
+
+    Raises:
+        GuardFailed: `attachment_missing`, `attachment_unwanted`.
+    """
+    alone = kind in ("text", "emoji")
+    if alone and has_attachment:
+        raise GuardFailed(
+            "attachment_unwanted", zh="此类消息不带附件", en="Comes without an attachment", message_kind=kind
+        )
+    if not alone and not has_attachment:
         raise GuardFailed("attachment_missing", zh="缺少附件", en="An attachment is needed", message_kind=kind)

@@ -41,6 +41,8 @@ STRONG_ACT: Final = re.compile(
     rf"|退还|退回给?[您你]|全额退|原路退|退[您你给]|退货退款{_NOUN}|赔付{_NOUN}|赔偿{_NOUN}|赔[您你给]"
     rf"|补偿{_NOUN}|补[您你给]|返现|返还|换货{_NOUN}|换新|更换|上门取件|取件|揽收|送达|送到|到货|到账|打款|免单"
     rf"|优惠券|红包|代金券|运费险|承担运费|出运费|包邮|减免|报销|赠送|补差|退差)"
+    r"|(?<![a-z])(?:f货|发h|fh|t款|退k|tk|bf|补f)(?![a-z])"  # typed in first letters
+    r"|(?:回到?|到|进|打到|退到|返到)[您你]的?(?:账|手|家|卡|口袋|钱包|支付宝|微信|银行)"
     r"|(?<![开批触研头沙爆颁启激诱突漏错少代首散蒸未没待催现])发(?=给[您你]|[您你]|过去|走|顺丰|快递)|(?:给|为"
     r"|帮)[您你](?:们)?(?:发(?!送?[短消通链])|寄|退|赔|补|换|送)"
 )
@@ -69,6 +71,38 @@ ASSURANCE: Final = re.compile(
     r"|通过了|安排|马上|立刻|立即|即刻|尽快|就(?=[给为帮退发补赔])|直接|支持您|准备|放行|批准|承担"
 )
 _STRONG_ASSURANCE: Final = re.compile(r"一定|肯定|保证|确保|承诺|必定|必然|绝对|担保|包在|百分百")
+# In the platform's name: what the shop has granted, what it does, that the buyer will be content. No time is needed.
+_SHOP: Final = r"(?:商家|卖家|店家|商户|店铺|对方)"
+_NOT_SAID_OF: Final = "".join(
+    f"(?<!{before})"
+    for before in (
+        *(
+            "等待",
+            "催促",
+            "督促",
+            "要求",
+            "提醒",
+            "建议",
+            "联系",
+            "通知",
+            "告知",
+            "如果",
+            "假如",
+            "要是",
+            "倘若",
+            "一旦",
+            "是否",
+        ),
+        *"等催请让由与和向如若因待",
+    )
+)
+GRANTED: Final = re.compile(
+    rf"{_NOT_SAID_OF}{_SHOP}(?:那边|这边|方面|方)?(?:已经?|都|也|现|终于|表示|说了?|愿意?|完全){{0,3}}"
+    r"(?:答应|同意(?!书)|接受|批准|认可|满足|松口|点头|应允|应承|没意见|没问题)(?!与否|或)"
+    rf"|{_NOT_SAID_OF}{_SHOP}[^。!?\n未没不拒是否]{{0,3}}(?:发货|退款|补发|赔付|补偿|换货|退货退款)"
+    r"(?=$|[。!?\n吧啦哦呢哈呀])"
+    r"|等着?(?:收|拿)(?:钱|货|款|东西|包裹|快递)|(?:一定|肯定|保证|绝对|必定|保管|管|包|准保?|会)(?:能|会|让|使|叫|给|令){0,2}[您你](?:们)?[^。!?\n]{0,3}(?:满意|如愿|称心|放心|高兴|开心)"
+)
 # Whole sentences that ask or explain and so promise nothing; blanked before the cues are looked for.
 HARMLESS: Final = re.compile(
     r"(?:请问|您好|你好){0,3}(?:有|还有)?什么(?:可以|能)(?:够)?(?:为|帮)(?:到)?[您你](?:的|解决的?|服务的?"
@@ -105,6 +139,11 @@ ENGLISH_CUE: Final = re.compile(
     r"|friday|saturday|sunday|week|days?|hours?|yuan|rmb|cny|immediately|asap|soon|can|offer\w*|full|half)\b"
     r"|[¥$€]\s?[0-9]|\b[0-9]+(?:\.[0-9]+)?\b|(?<=\w)'ll\b"
 )
+LETTERS_APART: Final = re.compile(r"(?<![a-z])(?:[a-z][^a-z0-9\n]{1,3}){3,}[a-z](?![a-z])")
+HIDDEN_ACT: Final = re.compile(
+    r"ship|send|sent|dispatch|deliver|refund|compensat|replac|exchang|resend|reimburs|pay|voucher"
+)
+_NO_LETTER: Final = re.compile(r"[^a-z]")
 PINYIN: Final = re.compile(r"fa ?huo|tui ?kuan|pei ?chang|pei ?fu|bu ?chang|huan ?huo|bu ?fa\b|ming ?tian|jin ?tian")
 
 
@@ -184,6 +223,10 @@ def _blanked(text: str, pattern: re.Pattern[str]) -> str:
 
 def _chinese(tight: str) -> list[tuple[int, int, str]]:
     plain = _blanked(_blanked(_blanked(tight, LEFT_UNDONE), HARMLESS), BUYER_TASK)
+    return _acts(plain) + [(*hit.span(), "assurance") for hit in GRANTED.finditer(plain)]
+
+
+def _acts(plain: str) -> list[tuple[int, int, str]]:
     strong = [(*hit.span(), "act") for hit in STRONG_ACT.finditer(plain)]
     weak = [(*hit.span(), "act") for hit in WEAK_ACT.finditer(plain)]
     times = [(*hit.span(), "time") for hit in TIME.finditer(plain)]
@@ -209,6 +252,9 @@ def _english(tight: str) -> list[tuple[int, int, str]]:
 def _latin(text: str) -> list[Span]:
     """English needs its spaces; folded character by character so that positions stay."""
     loose = "".join(_loose(char) for char in text)
+    apart = [hit for hit in LETTERS_APART.finditer(loose) if HIDDEN_ACT.search(_NO_LETTER.sub("", hit.group()))]
+    if apart:  # t o d a y  s h i p: nobody writes so who means nothing by it
+        return [Span(*hit.span(), "act") for hit in apart]
     acts = [Span(*hit.span(), "act") for hit in ENGLISH_ACT.finditer(loose)]
     if not acts:
         return []

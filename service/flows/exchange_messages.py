@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from service.domain.errors import Absent, Conflict, GuardFailed, Refusal
-from service.domain.messages import FILE_TYPES, require_sendable
+from service.domain.errors import Absent, Conflict, Refusal
+from service.domain.messages import require_sendable
 from service.domain.moderation import Channel
 from service.domain.policy import Policy
 from service.domain.staff import Role
 from service.domain.transcript import Entry, Receipt, receipt, rfc3339
+from service.flows.attaching import require_attached
 from service.flows.context import Context
 from service.flows.hearing import (
     Heard,
@@ -33,7 +34,7 @@ from service.flows.hearing import (
 from service.flows.permits import require_transcript_room
 from service.flows.promising import Spoken, order_facts, promises_found, untold_promises
 from service.flows.read_case import party_of, require_seat, require_seen
-from service.store import chats, people, tables
+from service.store import chats, tables
 from service.store.disputes import CaseFile
 from service.store.uploads import upload_of
 from service.store.words import words_of
@@ -94,7 +95,7 @@ def post_message(ctx: Context, dispute_id: str, said: Said) -> Outcome | Sent | 
     require_transcript_room(case, policy)
     require_sendable(side, said.kind, text=said.text, has_attachment=said.attachment is not None)
     require_length(said.text, least=0, most=policy.reply_chars_max, field_name="text")
-    _require_attached(ctx, case, said)
+    require_attached(ctx, case.dispute, kind=said.kind, attachment=said.attachment)
     return _from_buyer(ctx, case, said) if side == "buyer" else _from_merchant(ctx, case, said, policy)
 
 
@@ -109,30 +110,6 @@ def _require_new(ctx: Context, case: CaseFile, said: Said) -> None:
     if earlier is not None:
         raise Conflict(
             "duplicate_message", zh="该消息已收到", en="This message has been received", message_id=earlier.id
-        )
-
-
-def _require_attached(ctx: Context, case: CaseFile, said: Said) -> None:
-    if said.attachment is None:
-        return
-    if said.kind == "order_card":
-        order = people.order(ctx.tx.session, said.attachment)
-        dispute = case.dispute
-        if order is None or (order.buyer_id, order.merchant_id) != (dispute.buyer_id, dispute.merchant_id):
-            raise GuardFailed(
-                "order_card_unknown", zh="订单不存在", en="No such order of these two", order_id=said.attachment
-            )
-        return
-    file = upload_of(ctx.tx.session, case.dispute.id, party=ctx.actor.side, sha256=said.attachment)
-    if file is None:
-        raise GuardFailed("attachment_unknown", zh="附件不存在,请先上传", en="Upload it first", sha256=said.attachment)
-    if not file.media_type.startswith(FILE_TYPES[said.kind]):
-        raise GuardFailed(
-            "attachment_of_other_type",
-            zh="附件类型与消息不符",
-            en="The file is of another type",
-            message_kind=said.kind,
-            media_type=file.media_type,
         )
 
 

@@ -18,6 +18,7 @@ from service.domain.policy import Policy
 from service.domain.promise_text import OrderFacts
 from service.domain.timers import window_timers
 from service.domain.transcript import Entry, instant, rfc3339
+from service.flows.attaching import require_attached
 from service.flows.committing import confirm_with_words
 from service.flows.context import AnsweredBefore, Context, StoredAnswer
 from service.flows.hearing import (
@@ -68,7 +69,8 @@ def receive_reply(ctx: Context, inquiry_id: str, said: Said, *, key_id: str) -> 
         Absent: no such inquiry, or another shop's.
         Forbidden: the seat may not answer the platform, or not commit the shop to the promises that it states.
         Conflict: `duplicate_message`, `confirm_token_invalid`, `arrow_missing`.
-        GuardFailed: `text_length`, `case_entries_max`; of promises stated in fields: `committing.confirm_with_words`.
+        GuardFailed: `text_length`, `case_entries_max`, what `require_attached` says; of promises stated in fields:
+            `committing.confirm_with_words`.
     """
     seen = _read(ctx, inquiry_id, said, key_id)
     _require_may_reply(ctx, seen)
@@ -77,6 +79,7 @@ def receive_reply(ctx: Context, inquiry_id: str, said: Said, *, key_id: str) -> 
     require_length(said.text, least=0, most=policy.reply_chars_max, field_name="text")
     if seen.last_seq >= policy.case_entries_max:
         raise GuardFailed("case_entries_max", zh="该纠纷记录已达上限", en="This dispute's transcript is full")
+    _require_attached(ctx, seen, said)
     refusal = _too_late(ctx, seen)
     heard = hear(
         ctx,
@@ -120,6 +123,14 @@ def _read(ctx: Context, inquiry_id: str, said: Said, key_id: str) -> SeenForRepl
             message_id=seen.earlier_message_id,
         )
     return seen
+
+
+def _require_attached(ctx: Context, seen: SeenForReply, said: Said) -> None:
+    """Words come alone; what else is sent must be the shop's to show. Only that costs a look into the database."""
+    if said.kind == "text" and said.attachment is None:
+        return
+    dispute = ctx.tx.session.get_one(tables.Dispute, seen.dispute_id)
+    require_attached(ctx, dispute, kind=said.kind, attachment=said.attachment)
 
 
 def _require_may_reply(ctx: Context, seen: SeenForReply) -> None:

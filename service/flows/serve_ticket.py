@@ -20,6 +20,7 @@ from service.domain.ticket import TICKET, TicketFacts, due_after_extension, due_
 from service.domain.timers import ticket_timers
 from service.domain.transcript import Entry, rfc3339
 from service.domain.windows import in_time
+from service.flows.attaching import require_own_file
 from service.flows.context import Context
 from service.flows.hearing import (
     Heard,
@@ -219,7 +220,7 @@ def respond(ctx: Context, ticket_id: str, answer: TicketAnswer) -> Outcome | Ref
         Absent: no such ticket, or another shop's.
         Forbidden: `seat_inactive`, `im_permission_missing`, `shop_not_active`.
         Conflict: `duplicate_message`, `confirm_token_invalid`.
-        GuardFailed: `text_length`, `case_entries_max`.
+        GuardFailed: `text_length`, `case_entries_max`, `attachment_unknown`.
     """
     case, ticket = _ticket_of_shop(ctx, ticket_id)
     seat = require_may_answer_platform(ctx, case)
@@ -227,6 +228,8 @@ def respond(ctx: Context, ticket_id: str, answer: TicketAnswer) -> Outcome | Ref
     require_length(answer.text, least=1, most=policy.reply_chars_max, field_name="text")
     require_transcript_room(case, policy)
     _require_new(ctx, case, seat.id, answer)
+    if answer.attachment is not None:
+        require_own_file(ctx, case.dispute.id, answer.attachment)
     ctx.follow(case.dispute)
     refusal = _too_late(ctx, ticket, case, policy)
     heard = hear_note(
