@@ -253,8 +253,9 @@ def _builds(book: RuleBook, extra: int) -> Iterator[str]:
             loads.append((time.perf_counter() - began) * 1e3)
         del kept
         wait = _swap_ms(loaded[PLATFORM], saved.content, saved.sha256)
+        matcher, bytes_a_term = "daachorse" if fast else "pyahocorasick", max(0, memory - shipped_bytes) / extra
         yield (
-            f"| {extra:,} | {'daachorse' if fast else 'pyahocorasick'} | {took - shipped:.2f} | {max(0, memory - shipped_bytes) / extra:.0f} |"
+            f"| {extra:,} | {matcher} | {took - shipped:.2f} | {bytes_a_term:.0f} |"
             f" {len(saved.content) / 1e6:.1f} | {min(loads):.0f} | {wait:.1f} |"
         )
 

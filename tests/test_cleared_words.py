@@ -342,8 +342,10 @@ def test_whatever_the_labelled_set_confirms_is_caught_by_the_net() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        *("卖家已经同意了", "店家那边松口了", "商家接受您的诉求", "款项马上到你卡里", "衣服过几天到您家", "您就等着收钱好了"),
-        *("保证让您满意", "包您称心", "商家今口发货", "明天tk给您", "后天fh", "r.e.f.u.n.d now", "w e  s h i p  s o o n"),
+        *("卖家已经同意了", "店家那边松口了", "商家接受您的诉求", "款项马上到你卡里", "衣服过几天到您家"),
+        "您就等着收钱好了",
+        *("保证让您满意", "包您称心", "商家今口发货", "明天tk给您", "后天fh"),
+        *("r.e.f.u.n.d now", "w e  s h i p  s o o n"),
     ],
 )
 def test_a_grant_a_cheer_or_hidden_letters_are_caught_without_a_time(words: str) -> None:
@@ -357,7 +359,8 @@ def test_a_grant_a_cheer_or_hidden_letters_are_caught_without_a_time(words: str)
 @pytest.mark.parametrize(
     "words",
     [
-        *("商家未同意您的申请", "请问商家是否同意", "等待商家发货", "商家发货延迟", "商家拒绝退款", "祝您满意", "a b c d e"),
+        *("商家未同意您的申请", "请问商家是否同意", "等待商家发货", "商家发货延迟", "商家拒绝退款"),
+        *("祝您满意", "a b c d e"),
         *("如果商家同意,我们再告诉您结果", "请问您对这次服务满意吗", "您的要求我们已转告商家"),
     ],
 )
