@@ -18,7 +18,7 @@ Part = Literal["number", "instant", "uuid", "word"]
 Position = int | datetime | UUID | str
 
 _SPELLING: Mapping[Part, str] = {
-    "number": "[0-9]{1,18}",  # up to 10^18 - 1, below 2^63
+    "number": "[0-9]{1,9}",  # up to 10^9 - 1: what is numbered here is an INTEGER column, below 2^31
     "instant": "[0-9]{1,16}",  # microseconds since 1970, up to the year 2286
     "uuid": "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
     "word": "[0-9A-Za-z-]{1,64}",
