@@ -148,6 +148,8 @@ def test_a_promise_without_a_date_is_not_asked_for_and_not_confirmed(world: Worl
     refused("promise_incomplete", lambda: world.tell(AGENT, lambda ctx: ask_confirm(ctx, dispute, found.id)))
     refused("promise_already_due", lambda: press(world, dispute, found))
 
+    assert states(world) == ["extracted"]
+
 
 def test_another_hash_confirms_nothing(world: World) -> None:
     """Edge case 33: the merchant confirms another hash."""
@@ -379,6 +381,8 @@ def test_an_act_without_a_sum_is_not_given_one(world: World) -> None:
     correction = Correction(found.canonical_sha256, amount_fen=5_000)
 
     refused("correction_too_wide", lambda: world.tell(OWNER, lambda ctx: correct(ctx, dispute, found.id, correction)))
+
+    assert [(p.state, p.amount_fen) for p in world.rows(tables.Promise)] == [("extracted", None)]
 
 
 def test_a_correction_over_the_seats_limit_is_no_correction(world: World) -> None:

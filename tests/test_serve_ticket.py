@@ -284,6 +284,9 @@ def test_a_seat_that_was_switched_off_answers_nothing(world: World) -> None:
     refused("seat_inactive", lambda: answer(world, ticket, actor=SEAT))
     refused("seat_inactive", lambda: world.tell(SEAT, lambda ctx: acknowledge(ctx, ticket)))
 
+    assert ticket_of(world, ticket).state == "issued"
+    assert world.rows(tables.Message, conversation="ticket") == []
+
 
 @pytest.mark.parametrize("late_by", [-MICROSECOND, timedelta(0), MICROSECOND])
 def test_an_answer_at_the_very_end(world: World, late_by: timedelta) -> None:

@@ -14,7 +14,24 @@ from service.api.auth import actor
 from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
 from service.api.perform import Shaped, answer_id, look, perform, runner
 from service.api.preconditions import END
-from service.api.shapes import TEXT, Id, Instant, Nothing, Page, instant_text
+from service.api.rules_shapes import (
+    BreakerView,
+    CheckView,
+    PublicationAsked,
+    ReplayAsked,
+    ReplayView,
+    RuleActView,
+    RuleDraft,
+    RuleFile,
+    RuleFilesView,
+    RulesHere,
+    RulesInForceView,
+    RuleVersionView,
+    act_view,
+    maybe_instant,
+    version_view,
+)
+from service.api.shapes import Id, Nothing, Page
 from service.api.terms import allow, idempotency_key, received_at
 from service.domain.staff import Role
 from service.flows import publish_rules
@@ -22,7 +39,6 @@ from service.flows.context import Context
 from service.flows.publish_rules import BadRules
 from service.store import past_messages, rule_versions
 from service.store.engine import Transaction
-from service.store.rule_archive import BYTES_MAX, FILES_MAX, NAME
 from service.store.rule_child import Checked, ChildFailed, check, replay
 from service.store.rule_replay import PastMessage, Replay
 from service.store.rule_yaml import BadPack
@@ -37,136 +53,9 @@ EDITOR: Final = (Role.RULES_EDITOR,)
 REPLAYERS: Final = (Role.RULES_EDITOR, Role.SUPERVISOR)
 READERS: Final = (Role.SUPERVISOR, Role.AUDITOR, Role.RULES_EDITOR)
 BODY_BYTES_MAX: Final = 12_000_000  # choice: the largest book with every line end escaped
-REPLAY_MAX: Final = 20_000  # choice: messages looked at by one replay over HTTP; `rules replay` takes any number
-REPLAY_DEFAULT: Final = 5_000  # choice
 WAIT_SECONDS: Final = 30  # choice: for the one check or replay that may run in a process at a time
 VERSIONS = Keyset("uuid")
 ACTS = Keyset("number")
-
-FileName = Annotated[str, msgspec.Meta(max_length=100, pattern=f"^(?:{NAME.pattern}){END}")]
-FileText = Annotated[str, msgspec.Meta(max_length=BYTES_MAX, pattern=TEXT)]
-Note = Annotated[str, msgspec.Meta(max_length=200, pattern=TEXT)]
-Base = Annotated[
-    str,
-    msgspec.Meta(
-        max_length=36,
-        pattern=rf"^(?:folder|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}){END}",
-        description="A version's id, or `folder`",
-    ),
-]
-Sha256 = Annotated[str, msgspec.Meta(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
-
-
-class RuleFileIn(msgspec.Struct, forbid_unknown_fields=True):
-    """A file of the book; `content` null leaves it out."""
-
-    name: FileName
-    content: FileText | None
-
-
-class RuleDraft(msgspec.Struct, forbid_unknown_fields=True):
-    """A new version: the files of `base` with these put over them. Without a base: of what is in force."""
-
-    files: Annotated[list[RuleFileIn], msgspec.Meta(min_length=1, max_length=FILES_MAX)]
-    note: Note = ""
-    base: Base | None = None
-
-
-class ReplayAsked(msgspec.Struct, forbid_unknown_fields=True):
-    """How many of the last messages to look at; those of merchants among them are judged."""
-
-    messages: Annotated[int, msgspec.Meta(ge=1, le=REPLAY_MAX)] = REPLAY_DEFAULT
-
-
-class PublicationAsked(msgspec.Struct, forbid_unknown_fields=True):
-    """The fingerprint of what was read: exactly that comes into force."""
-
-    sha256: Sha256
-
-
-class RuleVersionView(msgspec.Struct):
-    """A version of the rule book. `checked`, `replayed`: what the last check and the last replay found, no words."""
-
-    id: Id
-    book: str
-    version: int
-    sha256: str
-    state: str
-    note: str
-    author_id: str
-    publisher_id: str | None
-    checked: dict[str, Any] | None
-    replayed: dict[str, Any] | None
-    created_at: Instant
-    published_at: Instant | None
-
-
-class RuleFile(msgspec.Struct):
-    """A file of the book."""
-
-    name: str
-    content: str
-
-
-class RuleFilesView(msgspec.Struct):
-    """All files of a version."""
-
-    sha256: str
-    files: list[RuleFile]
-
-
-class ReplayView(msgspec.Struct):
-    """What the version would have done; samples are the words around a hit, digits masked, kept nowhere."""
-
-    version: RuleVersionView
-    replay: Replay
-
-
-class CheckView(msgspec.Struct):
-    """What the check found."""
-
-    version: RuleVersionView
-    check: Checked
-
-
-class RuleActView(msgspec.Struct):
-    """Who did what to the rules, when."""
-
-    number: int
-    at: Instant
-    kind: str
-    actor_id: str
-    version_id: Id | None
-    sha256: str | None
-    rule_id: str | None
-    facts: dict[str, Any] | None
-
-
-class BreakerView(msgspec.Struct):
-    """A rule that fell back to watch (`tripped_at`) or was armed again. `per_million`: shops stopped when it fell."""
-
-    rule_id: str
-    tripped_at: Instant | None
-    per_million: int
-    rearmed_at: Instant | None
-
-
-class RulesInForceView(msgspec.Struct):
-    """What is in force. `version` null: the folder's book. `here`: what the process that answers judges by."""
-
-    version: RuleVersionView | None
-    since: RuleActView | None
-    breakers: list[BreakerView]
-    here: RulesHere
-
-
-class RulesHere(msgspec.Struct):
-    """The book of one process."""
-
-    book: str
-    version: int
-    sha256: str
-
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
@@ -189,7 +78,7 @@ async def list_versions(
 
     def shape(_: Context, found: list[RuleVersion]) -> Shaped:
         more.append(VERSIONS.write(found[limit - 1].id) if len(found) > limit else None)
-        return Shaped(200, Page([_version(row) for row in found[:limit]], more[-1]))
+        return Shaped(200, Page([version_view(row) for row in found[:limit]], more[-1]))
 
     response = await look(
         request, lambda ctx: rule_versions.versions_before(ctx.tx.session, before, limit=limit + 1), shape
@@ -213,10 +102,10 @@ async def get_in_force(request: Request[Any, Any, Any]) -> Response[RulesInForce
         return Shaped(
             200,
             RulesInForceView(
-                version=None if found.version is None else _version(found.version),
-                since=None if found.since is None else _act(found.since),
+                version=None if found.version is None else version_view(found.version),
+                since=None if found.since is None else act_view(found.since),
                 breakers=[
-                    BreakerView(row.id, _maybe(row.tripped_at), row.per_million, _maybe(row.rearmed_at))
+                    BreakerView(row.id, maybe_instant(row.tripped_at), row.per_million, maybe_instant(row.rearmed_at))
                     for row in found.breakers
                 ],
                 here=RulesHere(book.book_id, book.version, book.sha256),
@@ -273,7 +162,7 @@ async def list_acts(
 
     def shape(_: Context, found: list[RuleAct]) -> Shaped:
         more.append(ACTS.write(found[limit - 1].number) if len(found) > limit else None)
-        return Shaped(200, Page([_act(row) for row in found[:limit]], more[-1]))
+        return Shaped(200, Page([act_view(row) for row in found[:limit]], more[-1]))
 
     response = await look(
         request, lambda ctx: rule_versions.acts_before(ctx.tx.session, before, limit=limit + 1), shape
@@ -329,7 +218,7 @@ async def check_one(
         return told
 
     def shape(ctx: Context, told: Checked) -> Shaped:
-        return Shaped(200, CheckView(_version(publish_rules.read_version(ctx, name)), told))
+        return Shaped(200, CheckView(version_view(publish_rules.read_version(ctx, name)), told))
 
     return await perform(request, story, shape)
 
@@ -361,7 +250,7 @@ async def replay_one(
         return told
 
     def shape(ctx: Context, told: Replay) -> Shaped:
-        return Shaped(200, ReplayView(_version(publish_rules.read_version(ctx, name)), told))
+        return Shaped(200, ReplayView(version_view(publish_rules.read_version(ctx, name)), told))
 
     return await perform(request, story, shape)
 
@@ -533,45 +422,11 @@ def _without_words(found: Replay) -> dict[str, Any]:
 
 
 def _shape(ctx: Context, version_id: str, *, status: int = 200) -> Shaped:
-    return Shaped(status, _version(publish_rules.read_version(ctx, version_id)))
+    return Shaped(status, version_view(publish_rules.read_version(ctx, version_id)))
 
 
 def _last_act(ctx: Context, _: None) -> Shaped:
-    return Shaped(200, _act(rule_versions.acts_before(ctx.tx.session, None, limit=1)[0]))
-
-
-def _version(row: RuleVersion) -> RuleVersionView:
-    return RuleVersionView(
-        id=Id(row.id),
-        book=row.book_id,
-        version=row.book_version,
-        sha256=row.sha256,
-        state=row.state,
-        note=row.note,
-        author_id=row.author_id,
-        publisher_id=row.publisher_id,
-        checked=row.checked,
-        replayed=row.replayed,
-        created_at=instant_text(row.created_at),
-        published_at=_maybe(row.published_at),
-    )
-
-
-def _act(row: RuleAct) -> RuleActView:
-    return RuleActView(
-        number=row.number,
-        at=instant_text(row.at),
-        kind=row.kind,
-        actor_id=row.actor_id,
-        version_id=None if row.version_id is None else Id(row.version_id),
-        sha256=row.sha256,
-        rule_id=row.rule_id,
-        facts=row.facts,
-    )
-
-
-def _maybe(at: Any) -> str | None:
-    return None if at is None else instant_text(at)
+    return Shaped(200, act_view(rule_versions.acts_before(ctx.tx.session, None, limit=1)[0]))
 
 
 def _number(position: object) -> int:
