@@ -21,7 +21,7 @@ from sqlmodel import SQLModel
 
 from service.domain.transcript import micros
 from service.store import tables
-from service.store.tables import Instant, JsonText
+from service.store.columns import Instant, JsonText
 from service.store.writes import Head, LostRace, Plan, Row
 
 
