@@ -214,5 +214,8 @@ class Promise(SQLModel, table=True):
     confirmed_by: str | None = Field(default=None, max_length=64)
     relay_seq: int | None = Field(default=None)
     contradicts: str | None = Field(default=None, max_length=32)  # the order fact that it contradicts (D15)
+    contradicts_told: str | None = Field(default=None, max_length=36)  # what the buyer was told, and this is against
+    told_seq: int | None = Field(default=None)  # the entry that told the buyer of softened words, as no promise
+    done_at: datetime | None = moment(null=True)  # when it was done, as proved: late where the promise was broken
     created_at: datetime = moment()
     ended_at: datetime | None = moment(null=True)
