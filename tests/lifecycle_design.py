@@ -190,6 +190,7 @@ APPROVAL = """
 DISPUTE_OURS = """
 49 ruled accept_ruling buyer+merchant ruled
 56 appealed appeal_withdrawn buyer+merchant appealed
+62d execution_failed refund_not_due system closed
 """
 
 

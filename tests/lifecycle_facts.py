@@ -85,6 +85,7 @@ _OF_DISPUTE: Mapping[str, dict[str, Any]] = {
     "43": {"buyer_evidence_overdue": True, "merchant_evidence_overdue": True},
     "45": _RETURN,
     "62c": {"attempts": DEFAULT.refund_attempts_max},
+    "62d": {"nothing_to_pay": True},
 }
 
 _INQUIRY = InquiryFacts(**IN_TIME, eligible_seat=True, target_eligible=True, dispute_intervening=True)

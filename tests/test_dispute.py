@@ -177,6 +177,7 @@ EDGES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("62", {}, {"policy": replace(DEFAULT, advance_fund=False)}, "advance_fund_off"),
     ("62b", {}, {"refund_already_counted": True}, "refund_already_counted"),
     ("62c", {"attempts": 8}, {"attempts": 7}, "attempts_left"),
+    ("62d", {"nothing_to_pay": True}, {"nothing_to_pay": False}, "refund_still_due"),
     ("63", {}, {"has_proof": False}, "proof_missing"),
     ("63", {}, {"second_approver": False}, "second_approver_missing"),
     ("63", {}, {"gateway_may_pay": True}, "gateway_may_still_pay"),
@@ -389,6 +390,7 @@ def test_an_overdue_ticket_rules_only_where_it_blocks_and_the_operator_said_so(
         ("58", "REFUNDED_BY_RULING", Outcome.REFUNDED_BY_RULING),
         ("62", "REFUNDED_BY_RULING", Outcome.PLATFORM_ADVANCED),
         ("62b", "SELLER_AGREED", Outcome.SELLER_AGREED),
+        ("62d", "REFUNDED_BY_RULING", Outcome.REFUNDED_BY_RULING),
         ("63", "SELLER_AGREED", Outcome.SETTLED_OFFLINE),
     ],
 )

@@ -42,7 +42,7 @@ def table_of(name: str) -> Lifecycle[Any]:
 
 
 def test_the_dispute_has_every_arrow_of_the_design_and_no_other() -> None:
-    """Numbers 1 to 63 with 9a, 40b, 46b, 51b to 51d, 62b and 62c, and two that stay where they are."""
+    """Numbers 1 to 63 with 9a, 40b, 46b, 51b to 51d, 62b and 62c; ours: 62d, and two that stay where they are."""
     assert drawn(DISPUTE, numbered=True) == design.rows(design.DISPUTE) | design.rows(design.DISPUTE_OURS)
 
 

@@ -17,10 +17,11 @@ from service.flows.call_platform import Call, call_platform
 from service.flows.negotiate import Offering
 from service.flows.receive_reply import Said, receive_reply
 from service.flows.serve_ticket import TicketAnswer, TicketWanted
+from service.flows.take_payment_in_hand import retry_execution
 from service.store import tables, timers
 from service.store.writes import Plan
 from tests.judge import at_work, dispute, due, put, rule, tick
-from tests.world import AGENT, BUYER, OWNER, World, new_world
+from tests.world import AGENT, BUYER, OWNER, SUPERVISOR, World, new_world
 
 
 @pytest.fixture
@@ -91,6 +92,42 @@ def test_a_refund_that_cannot_be_paid_any_more_calls_somebody(world: World) -> N
     assert dispute(world, dispute_id).state == "executing"
     assert world.rows(tables.RefundExecution, dispute_id=dispute_id) == []
     assert "refund_nothing_left" in {t.kind for t in world.rows(tables.Task, dispute_id=dispute_id)}
+
+
+def test_a_refund_of_which_nothing_is_left_ends_with_nobody_acting(world: World) -> None:
+    """Edge case 41: people get four days to correct the line; then the dispute closes as it was decided, unpaid."""
+    dispute_id = world.make_dispute("requested")
+    put(world, tables.OrderLine, dispute(world, dispute_id).order_line_id, refunded_fen=12_900)
+    world.now += DEFAULT.seller_response + DEFAULT.settle_margin
+    tick(world)
+    world.now += DEFAULT.refund_retries + DEFAULT.settle_margin
+    tick(world)
+    assert dispute(world, dispute_id).state == "execution_failed"
+
+    world.now += DEFAULT.platform_advance + DEFAULT.settle_margin
+    tick(world)
+
+    closed = dispute(world, dispute_id)
+    assert (closed.state, closed.outcome) == ("closed", "REFUNDED_SELLER_TIMEOUT")
+    assert world.rows(tables.RefundExecution, dispute_id=dispute_id) == []
+    assert "dispute.refund_not_due" in world.kinds(dispute_id)
+
+
+def test_a_line_corrected_in_time_is_paid_after_all(world: World) -> None:
+    """The supervisor called has it paid by the fund that owes it (arrow 61)."""
+    dispute_id = world.make_dispute("requested")
+    line = dispute(world, dispute_id).order_line_id
+    put(world, tables.OrderLine, line, refunded_fen=12_900)
+    world.now += DEFAULT.seller_response + DEFAULT.settle_margin
+    tick(world)
+    world.now += DEFAULT.refund_retries + DEFAULT.settle_margin
+    tick(world)
+
+    put(world, tables.OrderLine, line, refunded_fen=0)
+    world.tell(SUPERVISOR, lambda ctx: retry_execution(ctx, dispute_id, None))
+
+    made = world.row(tables.RefundExecution, dispute_id=dispute_id)
+    assert (made.amount_fen, made.fund, made.state) == (12_900, "MERCHANT", "pending")
 
 
 def test_what_is_left_of_the_line_is_what_is_owed(world: World) -> None:

@@ -306,6 +306,8 @@ _PAYING: tuple[Arrow[DisputeFacts], ...] = (
            basis="a late success is a success"),
     _arrow("62c", "executing", "refund_exhausted", "system", "execution_failed",
            require=(need.require_attempts_spent,), effects="page on-call"),
+    _arrow("62d", "execution_failed", "refund_not_due", "system", "closed", require=(need.require_nothing_to_pay,),
+           effects="outcome fixed; nothing paid", basis="section 1: with nobody acting every run ends"),
     _arrow("63", "execution_failed", "settle_offline", "supervisor", "closed",
            require=(need.require_payment_proof, need.require_second_approver, need.require_gateway_not_paying),
            effects="outcome=SETTLED_OFFLINE", basis="WXA uploadrefundcertificate"),

@@ -74,6 +74,7 @@ class DisputeFacts:
     refund_already_counted: bool = False  # this refund_id has been answered for
     old_execution_dead: bool = False  # the gateway, queried, says the old execution did not and will not succeed
     gateway_may_pay: bool = False  # its last word was pending or succeeded
+    nothing_to_pay: bool = False  # nothing was left on the order line when the payment fell due: there is no execution
 
 
 def type_is_refund_only(f: DisputeFacts) -> bool:

@@ -50,6 +50,12 @@ def require_refusal_message(f: DisputeFacts) -> bool:
     return f.policy.refusal_chars_min <= f.message_chars <= f.policy.refusal_chars_max
 
 
+@guard("refund_still_due", "仍有退款待支付", "A refund is still to be paid")
+def require_nothing_to_pay(f: DisputeFacts) -> bool:
+    """The line's money had gone back another way before it was due here; there is no execution to wait for."""
+    return f.nothing_to_pay
+
+
 @guard("proof_missing", "该原因须上传凭证", "This reason needs proof", "reason")
 def require_refusal_proof(f: DisputeFacts) -> bool:
     """Proof goes with the reasons that need it."""

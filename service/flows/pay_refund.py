@@ -343,13 +343,19 @@ def execution_timed_out(ctx: Context, timer: DueTimer) -> None:
 
 
 def advance_due(ctx: Context, timer: DueTimer) -> None:
-    """T11 is over: ask the gateway about the old refund before the platform pays in advance (arrow 62)."""
+    """T11 is over: ask the gateway about the old refund before the platform pays in advance (arrow 62).
+
+    Where nothing was left on the line there is no old refund, and nothing to wait for: the dispute closes (arrow 62d).
+    """
     case = case_of(ctx, timer.dispute_id)
     newest = newest_execution(case)
     if case.dispute.state != "execution_failed":
         return
+    if newest is None:  # people have had their time to correct the line and pay (arrow 61)
+        move(ctx, case, "refund_not_due", facts_of(ctx, case, nothing_to_pay=True), side="system")
+        return
     ctx.follow(case.dispute)
-    if newest is None or not ctx.policy_of(case.dispute).advance_fund:
+    if not ctx.policy_of(case.dispute).advance_fund:
         ctx.record("refund.advance_not_possible", facts={"policy": ctx.policy_of(case.dispute).ref})
         call_somebody(ctx, role="on_call", kind="refund_needs_people")
         return

@@ -16,7 +16,7 @@ from service.domain.dispute_facts import DisputeFacts
 from service.domain.errors import Absent, Conflict, Refusal
 from service.flows.context import Context
 from service.flows.moves import facts_of, move
-from service.flows.owing import owe
+from service.flows.owing import fund_of, owe
 from service.flows.paying import (
     PAYING,
     Answer,
@@ -90,7 +90,8 @@ def retry_execution(ctx: Context, dispute_id: str, answer: Answer | None) -> Ref
 def _owe_again(ctx: Context, case: CaseFile) -> None:
     """Nothing was left on the line when the payment was due; perhaps the marketplace has corrected it."""
     move(ctx, case, "retry_execution", facts_of(ctx, case, old_execution_dead=True))
-    owe(ctx, case, amount_fen=case.dispute.awarded_fen or case.dispute.claimed_fen)
+    fund = fund_of(ctx, case, "retry_execution")
+    owe(ctx, case, amount_fen=case.dispute.awarded_fen or case.dispute.claimed_fen, fund=fund)
 
 
 def _found_paid(ctx: Context, case: CaseFile, execution: RefundExecution, answer: Answer) -> Refusal:
