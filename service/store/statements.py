@@ -9,7 +9,7 @@ batches it becomes one statement per table, its rows in one JSON parameter.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Protocol
@@ -68,10 +68,10 @@ Group = tuple[Shape, list[list[Any]]]  # driver values in the order of the shape
 
 def groups_of(plans: Sequence[Plan]) -> list[Group]:
     """All rows by shape, in the order they must be written: dispute, other updates, then inserts parents first."""
-    groups: dict[Shape, list[Row]] = {}
+    groups: dict[tuple[type[SQLModel], str, tuple[str, ...]], list[Row]] = {}
 
     def add(model: type[SQLModel], operation: str, row: Row) -> None:
-        groups.setdefault(shape_of(model, operation, tuple(row)), []).append(row)
+        groups.setdefault((model, operation, tuple(row)), []).append(row)
 
     for plan in plans:
         head = plan.head
@@ -83,19 +83,21 @@ def groups_of(plans: Sequence[Plan]) -> list[Group]:
     for model, rows in _merged([plan.increments for plan in plans], add=True):
         for key in sorted(rows):
             add(model, "add", _sorted(rows[key]) | {"id": key})
-    for model, operation, row in sorted(_new_rows(plans), key=lambda each: _rank(each[0])):
-        add(model, operation, row)
-    return [(shape, _driver_values(shape, rows)) for shape, rows in groups.items()]
+    for model, news in sorted(_new_rows(plans).items(), key=lambda each: _rank(each[0])):
+        for operation, row in news:
+            add(model, operation, row)
+    return [(shape, _driver_values(shape, rows)) for key, rows in groups.items() for shape in (shape_of(*key),)]
 
 
-def _new_rows(plans: Sequence[Plan]) -> Iterator[tuple[type[SQLModel], str, Row]]:
+def _new_rows(plans: Sequence[Plan]) -> dict[type[SQLModel], list[tuple[str, Row]]]:
+    """By table, with the operation that writes each."""
+    news: dict[type[SQLModel], list[tuple[str, Row]]] = {}
     for model, rows in _merged([plan.puts for plan in plans]):
-        for key in sorted(rows):
-            yield model, "put", {"id": key} | _sorted(rows[key])
+        news[model] = [("put", {"id": key} | _sorted(rows[key])) for key in sorted(rows)]
     for plan in plans:
         for model, inserted in plan.inserts.items():
-            for row in inserted:
-                yield model, "insert", _with_head(plan, model, row)
+            news.setdefault(model, []).extend(("insert", _with_head(plan, model, row)) for row in inserted)
+    return news
 
 
 def _sorted(row: Row) -> Row:
