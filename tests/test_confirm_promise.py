@@ -25,8 +25,8 @@ from service.flows.confirm_promise import (
 )
 from service.flows.context import Context
 from service.flows.hearing import Outcome
+from service.flows.keeping import keep_promises
 from service.flows.moves import facts_of, move
-from service.flows.promising import keep_promises
 from service.flows.serve_ticket import TicketAnswer, TicketWanted, issue_manual_ticket, respond
 from service.store import tables
 from service.store.disputes import load_case

@@ -11,20 +11,9 @@ from litestar.params import FromPath, JSONBody
 
 from service.api.outcomes import OutcomeBody, outcome_responses, shape_outcome
 from service.api.perform import Shaped, answer_id, look, perform
-from service.api.shapes import (
-    TEXT,
-    ClientClock,
-    Id,
-    Instant,
-    InstantIn,
-    MarketplaceId,
-    Money,
-    Note,
-    instant_text,
-    sane_instant,
-)
+from service.api.shapes import TEXT, ClientClock, Id, Instant, MarketplaceId, Note, instant_text
+from service.api.stated_promises import StatedPromise, attached_of
 from service.api.terms import allow, idempotency_key
-from service.domain.attached_promise import Attached
 from service.domain.staff import Role
 from service.flows.ask_merchant import Asked, close_inquiry, hand_over, open_inquiry, send_agent_message
 from service.flows.context import Context
@@ -37,7 +26,6 @@ READERS = (*ASKERS, *ANSWERERS, Role.AUDITOR)
 
 ClientMessageId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.:-]+$")]
 Text = Annotated[str, msgspec.Meta(max_length=2_000, pattern=TEXT)]
-Sha256 = Annotated[str, msgspec.Meta(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
 
 
 class Question(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,19 +34,6 @@ class Question(msgspec.Struct, forbid_unknown_fields=True):
     client_message_id: ClientMessageId
     text: Text = ""
     order_card: MarketplaceId | None = None
-
-
-class StatedPromise(msgspec.Struct, forbid_unknown_fields=True):
-    """A promise in fields: sending the message confirms exactly the canonical text that they make.
-
-    `canonical_sha256`: of the text that the seat was shown, which a dry run of the same call gives; another text is
-    refused.
-    """
-
-    action: Literal["ship", "refund", "partial_refund", "exchange", "resend", "compensate", "pickup", "reply_later"]
-    due_at: InstantIn
-    amount: Money | None = None
-    canonical_sha256: Sha256 | None = None
 
 
 class Answer(msgspec.Struct, forbid_unknown_fields=True):
@@ -179,7 +154,7 @@ async def answer(
 ) -> Response[OutcomeBody]:
     """THE path of a merchant message; see docs/reply-path.md."""
     token = None if data.confirm_token is None else str(data.confirm_token)
-    promises = tuple(_attached(each) for each in data.promises)
+    promises = tuple(attached_of(each) for each in data.promises)
     said = Said(data.client_message_id, data.kind, data.text, data.attachment, token, promises)
     key_id = answer_id(request.user.subject, idempotency_key(request))
     return await perform(
@@ -249,16 +224,6 @@ async def transfer(
         return str(inquiry_id)
 
     return await perform(request, story, _shape_same)
-
-
-def _attached(stated: StatedPromise) -> Attached:
-    return Attached(
-        action=stated.action,
-        due_at=sane_instant(stated.due_at),
-        amount_fen=None if stated.amount is None else stated.amount.amount,
-        currency=None if stated.amount is None else stated.amount.currency,
-        canonical_sha256=stated.canonical_sha256,
-    )
 
 
 def _shape_new(ctx: Context, inquiry_id: str) -> Shaped:

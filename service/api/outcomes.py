@@ -54,7 +54,11 @@ class ReceiptBody(msgspec.Struct):
 
 
 class PromiseBody(msgspec.Struct):
-    """A promise found in the words; confirm it by its canonical hash."""
+    """A promise found in the words; confirm it by its canonical hash.
+
+    `contradicts`: the fact of the order that it goes against. `contradicts_told`: the promise told to the buyer that it
+    goes against, and `differs` the field: wording, action, due_at or amount.
+    """
 
     id: Id
     state: str
@@ -67,6 +71,9 @@ class PromiseBody(msgspec.Struct):
     end: int
     canonical: Bilingual
     canonical_sha256: str
+    contradicts: str | None = None
+    contradicts_told: Id | None = None
+    differs: str | None = None
 
 
 class ContradictionBody(msgspec.Struct):
@@ -158,6 +165,9 @@ def shape_outcome(outcome: Outcome) -> Shaped:
                     p.end,
                     Bilingual(p.canonical_zh, p.canonical_en),
                     p.canonical_sha256,
+                    p.contradicts,
+                    _maybe_id(p.contradicts_told),
+                    p.differs,
                 )
                 for p in outcome.promises
             ],

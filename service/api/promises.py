@@ -80,7 +80,9 @@ class Said(msgspec.Struct, forbid_unknown_fields=True):
 class PromiseView(msgspec.Struct):
     """A promise in its canonical words. `wording` is what the merchant's words were, `state` what has been done.
 
-    `start`, `end`: code points of the message it was found in, half-open; null for the buyer, who never sees that.
+    `start`, `end`: code points of the message it was found in, half-open. `contradicts`: the fact of the order that it
+    goes against; `contradicts_told`: the promise told to the buyer that it goes against. All null for the buyer, who
+    never sees that. `done_at`: when it was done, as carrier, gateway or shop prove it; late where it was broken.
     """
 
     id: Id
@@ -96,6 +98,8 @@ class PromiseView(msgspec.Struct):
     start: int | None
     end: int | None
     contradicts: str | None
+    contradicts_told: Id | None
+    done_at: Instant | None
     created_at: Instant
     ended_at: Instant | None
 
@@ -257,6 +261,8 @@ def _view(promise: tables.Promise, currency: str, *, for_buyer: bool) -> Promise
         start=None if for_buyer else promise.span_start,
         end=None if for_buyer else promise.span_end,
         contradicts=None if for_buyer else promise.contradicts,
+        contradicts_told=None if for_buyer or promise.contradicts_told is None else Id(promise.contradicts_told),
+        done_at=None if promise.done_at is None else instant_text(promise.done_at),
         created_at=instant_text(promise.created_at),
         ended_at=None if promise.ended_at is None else instant_text(promise.ended_at),
     )

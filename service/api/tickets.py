@@ -13,6 +13,7 @@ from service.api.outcomes import OutcomeBody, outcome_responses, shape_outcome
 from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
 from service.api.perform import Shaped, look, perform
 from service.api.shapes import TEXT, Id, Instant, Page, instant_text
+from service.api.stated_promises import StatedPromise, attached_of
 from service.api.terms import allow
 from service.domain.duration import duration_of
 from service.domain.staff import Role
@@ -78,12 +79,13 @@ class Issue(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class TicketReply(msgspec.Struct, forbid_unknown_fields=True):
-    """What the shop answers."""
+    """What the shop answers; `promises` in fields are confirmed by sending it, as in an inquiry."""
 
     client_message_id: ClientMessageId
     text: Text
     attachment: Sha256 | None = None
     confirm_token: Id | None = None
+    promises: Annotated[list[StatedPromise], msgspec.Meta(max_length=20)] = []
 
 
 class SentBack(msgspec.Struct, forbid_unknown_fields=True):
@@ -218,9 +220,10 @@ async def see(
 async def answer(
     request: Request[Any, Any, Any], ticket_id: FromPath[Id], data: JSONBody[TicketReply]
 ) -> Response[OutcomeBody]:
-    """Judged like every text of a shop; the promises in it come back ready to be confirmed."""
+    """Judged like every text of a shop; the promises in its words come back ready to be confirmed."""
     token = None if data.confirm_token is None else str(data.confirm_token)
-    said = TicketAnswer(data.client_message_id, data.text, data.attachment, token)
+    stated = tuple(attached_of(each) for each in data.promises)
+    said = TicketAnswer(data.client_message_id, data.text, data.attachment, token, stated)
 
     def shape(ctx: Context, outcome: Outcome) -> Shaped:
         return shape_outcome(outcome)

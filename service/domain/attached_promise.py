@@ -66,7 +66,7 @@ def differs(attached: Attached, said: Extracted) -> str | None:
         return "wording"
     if said.action != attached.action:
         return "action"
-    if said.due_at is not None and not _keeps(attached.to_the_second, said.due_at):
+    if said.due_at is not None and not keeps(attached.to_the_second, said.due_at):
         return "due_at"
     if said.amount_fen is not None and (said.amount_fen, said.amount_max_fen or said.amount_fen) != (
         attached.amount_fen,
@@ -76,7 +76,7 @@ def differs(attached: Attached, said: Extracted) -> str | None:
     return None
 
 
-def _keeps(stated: datetime, said: datetime) -> bool:
+def keeps(stated: datetime, said: datetime) -> bool:
     """The same time, or an earlier one of the same day: 今天 is kept by 18:00 today, 明天 is not what today says."""
     same_day = stated.astimezone(SHANGHAI).date() == said.astimezone(SHANGHAI).date()
     return abs(said - stated) <= SAME_TIME or (same_day and stated < said)

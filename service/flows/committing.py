@@ -7,7 +7,7 @@ of its own on the canonical text, and the same row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,6 +15,7 @@ from typing import Final
 from service.domain.attached_promise import MONEY, WITH_A_SUM, Attached, beside, differs
 from service.domain.canonical import Canonical
 from service.domain.cleared_words import RELAYED_ACTIONS
+from service.domain.contradictions import Terms
 from service.domain.errors import Absent, GuardFailed
 from service.domain.policy import Policy
 from service.domain.promise import PROMISE, PromiseFacts
@@ -22,9 +23,22 @@ from service.domain.promise_text import Extracted
 from service.domain.transcript import Entry
 from service.flows.context import Context
 from service.flows.hearing import Contradiction, PromiseFound
+from service.flows.keeping import keep_by_answer
 from service.flows.owing import refundable_fen
 from service.flows.permits import require_at_work, require_commits
-from service.flows.promising import Spoken, keep_found, promise_past, read_promises, supersede
+from service.flows.promising import (
+    Against,
+    Earlier,
+    Spoken,
+    judged,
+    keep_found,
+    promise_past,
+    promises_found,
+    read_promises,
+    require_promise_room,
+    supersede,
+    tell_of_contradiction,
+)
 from service.store import tables
 from service.store.commitments import read_for_commitment
 from service.store.disputes import CaseFile
@@ -51,6 +65,11 @@ class Meant:
     amount_max_fen: int | None
     due_at: datetime | None
     text: Canonical
+
+    @property
+    def terms(self) -> Terms:
+        """What it says, stated by the merchant's own act."""
+        return Terms("unconditional", self.action, self.amount_fen, self.amount_max_fen, self.due_at)
 
 
 def mandate_of(case: CaseFile, seat: tables.Seat) -> Mandate:
@@ -106,12 +125,20 @@ def record_confirmation(ctx: Context, promise_id: str, canonical_sha256: str) ->
 
 
 def keep_confirmed(
-    ctx: Context, promise_id: str, meant: Meant, *, dispute_id: str, message_id: str | None, span: tuple[int, int]
+    ctx: Context,
+    promise_id: str,
+    meant: Meant,
+    *,
+    dispute_id: str,
+    message_id: str | None,
+    span: tuple[int, int],
+    against: Against,
 ) -> None:
     """A promise that is confirmed by the act that states it: its entry, its row, its event.
 
     Args:
         span: of the words that say it, in code points of the message, half-open.
+        against: what it goes against, from `judged`: flagged, and the agent told.
     """
     made = record_confirmation(ctx, promise_id, meant.text.sha256_hex)
     ctx.plan.insert(
@@ -133,9 +160,45 @@ def keep_confirmed(
         confirmed_canonical=meant.text.sha256_hex,
         confirmation_hash=made.hash,
         confirmed_by=ctx.actor.seat_id,
+        contradicts=against.order,
+        contradicts_told=against.told,
         created_at=ctx.now,
     )
     ctx.announce("promise.confirmed", promise_id=promise_id)
+    tell_of_contradiction(ctx, promise_id, against)
+
+
+# --- said in a message ----------------------------------------------------------------------------------------------
+
+
+def promises_said(
+    ctx: Context,
+    spoken: Spoken,
+    attached: Sequence[Attached] = (),
+    *,
+    earlier: Earlier,
+    policy: Policy,
+    answers: bool,
+) -> tuple[tuple[PromiseFound, ...], tuple[Contradiction, ...]]:
+    """What a delivered message leaves: promises found in its words, those it states in fields, a promised answer kept.
+
+    Args:
+        attached: promises in fields, confirmed by sending the message.
+        answers: whether the words answer at all; 稍后回复您 is no answer yet.
+
+    Returns:
+        The promises to show, the confirmed ones first; and what was contradicted.
+
+    Raises:
+        GuardFailed: `promises_max`; of promises stated in fields: what `confirm_with_words` says.
+    """
+    if attached:
+        found, against = confirm_with_words(ctx, spoken, attached, earlier=earlier, policy=policy)
+    else:
+        found, against = promises_found(ctx, spoken, earlier=earlier, policy=policy), ()
+    if answers and all(each.action != "reply_later" for each in found):
+        keep_by_answer(ctx, earlier, message_id=spoken.message_id, at=ctx.received_at)
+    return found, against
 
 
 # --- stated beside the words of the message itself ------------------------------------------------------------------
@@ -146,7 +209,7 @@ def confirm_with_words(
     spoken: Spoken,
     attached: Sequence[Attached],
     *,
-    untold: Iterable[tuple[str, str, str]],
+    earlier: Earlier,
     policy: Policy,
 ) -> tuple[tuple[PromiseFound, ...], tuple[Contradiction, ...]]:
     """Confirm the promises that a delivered message carries in fields; all of them or, where the words differ, none.
@@ -162,31 +225,29 @@ def confirm_with_words(
         Absent: no such seat in this shop.
         Forbidden: `commit_not_permitted`.
         Conflict: `dispute_not_intervening`: the case has moved on (edge case 33).
-        GuardFailed: `confirmations` (too many, or one act twice), `promise_incomplete`, `amount_not_of_promise`,
-            `hash_mismatch`, `commit_limit_exceeded`, and those of `require_near` and `require_keepable`.
+        GuardFailed: `confirmations` (too many, also in the words, or one act twice), `promise_incomplete`,
+            `amount_not_of_promise`, `hash_mismatch`, `commit_limit_exceeded`, `promises_max`, and those of
+            `require_near` and `require_keepable`.
     """
-    mandate = _mandate_here(ctx, spoken.dispute_id)
-    if len(attached) > policy.promises_per_message_max or len({each.action for each in attached}) < len(attached):
-        raise GuardFailed(
-            "confirmations",
-            zh="条数过多或有重复",
-            en="Too many, or one of them twice",
-            most=policy.promises_per_message_max,
-        )
+    mandate, most = _mandate_here(ctx, spoken.dispute_id), policy.promises_per_message_max
+    extracted = read_promises(spoken)
+    twice = len({each.action for each in attached}) < len(attached)
+    if twice or len(attached) > most or len(extracted) > most:
+        raise GuardFailed("confirmations", zh="条数过多或有重复", en="Too many, or one of them twice", most=most)
+    require_promise_room(earlier, len(attached) + len(extracted))
     for each in attached:
         _require_statable(ctx, mandate, each, policy)
-    extracted, untold = read_promises(spoken, policy), list(untold)
     said = [beside(each, extracted) for each in attached]
     against = [None if words is None else differs(each, words) for each, words in zip(attached, said, strict=True)]
     if any(against):
-        found = keep_found(ctx, spoken, extracted, untold=untold, policy=policy)
+        found = keep_found(ctx, spoken, extracted, earlier=earlier, policy=policy)
         return found, _contradicted(ctx, spoken, attached, said, against, dict(zip(extracted, found, strict=True)))
     stated = {each.action for each in attached}
     replaced = [words for words in extracted if words.action in stated]
-    found = keep_found(ctx, spoken, extracted, untold=untold, policy=policy, replaced=replaced) if extracted else ()
+    found = keep_found(ctx, spoken, extracted, earlier=earlier, policy=policy, replaced=replaced) if extracted else ()
     ended = [each for each in found if each.state == "superseded"]
-    supersede(ctx, untold, actions=stated - {p.action for p in found if p.wording == "unconditional"})
-    confirmed = [_state(ctx, spoken, *each, ended) for each in zip(attached, said, strict=True)]
+    supersede(ctx, earlier, actions=stated - {p.action for p in found if p.wording == "unconditional"})
+    confirmed = [_state(ctx, spoken, earlier, *each, ended) for each in zip(attached, said, strict=True)]
     return (*confirmed, *(each for each in found if each.state != "superseded")), ()
 
 
@@ -256,12 +317,18 @@ def _contradicted(
 
 
 def _state(
-    ctx: Context, spoken: Spoken, attached: Attached, said: Extracted | None, ended: Sequence[PromiseFound]
+    ctx: Context,
+    spoken: Spoken,
+    earlier: Earlier,
+    attached: Attached,
+    said: Extracted | None,
+    ended: Sequence[PromiseFound],
 ) -> PromiseFound:
     """One attached promise, stated and confirmed by sending the message."""
     promise_id, meant = ctx.new_id(), _meant(attached)
     replaced = [each.id for each in ended if each.action == attached.action]
     span = (0, len(spoken.text)) if said is None else (said.start, said.end)
+    against = judged(meant.terms, "" if said is None else spoken.text[slice(*span)], spoken.order, earlier)
     ctx.record(
         "promise.attached",
         facts={
@@ -270,12 +337,21 @@ def _state(
             "action": meant.action,
             "canonical": meant.text.sha256_hex,
             "instead_of": replaced,
-        },
+        }
+        | ({"against": against.order} if against.order else {}),
         private={"canonical": {"zh": meant.text.zh, "en": meant.text.en}},
     )
-    for earlier in replaced:
-        ctx.announce("promise.superseded", promise_id=earlier, by=promise_id)
-    keep_confirmed(ctx, promise_id, meant, dispute_id=spoken.dispute_id, message_id=spoken.message_id, span=span)
+    for ended_id in replaced:
+        ctx.announce("promise.superseded", promise_id=ended_id, by=promise_id)
+    keep_confirmed(
+        ctx,
+        promise_id,
+        meant,
+        dispute_id=spoken.dispute_id,
+        message_id=spoken.message_id,
+        span=span,
+        against=against,
+    )
     return PromiseFound(
         promise_id,
         "confirmed",
@@ -288,4 +364,7 @@ def _state(
         meant.text.zh,
         meant.text.en,
         meant.text.sha256_hex,
+        against.order,
+        against.told,
+        against.differs,
     )

@@ -7,7 +7,7 @@ entry of that act is what a relay rests on. Silence is never consent (source 002
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -15,6 +15,7 @@ from typing import Final
 from service.domain.attached_promise import WITH_A_SUM
 from service.domain.canonical import Canonical, canonical
 from service.domain.cleared_words import RELAYED_ACTIONS
+from service.domain.contradictions import MENDED_BY_CORRECTION
 from service.domain.errors import Absent, GuardFailed
 from service.domain.moderation import Channel
 from service.domain.promise import PROMISE, PromiseFacts
@@ -32,13 +33,20 @@ from service.flows.committing import (
 from service.flows.context import Context
 from service.flows.hearing import Heard, Outcome, hear_note, keep_back, let_out, require_length, rules_facts
 from service.flows.issuing import call_somebody, count_standing
+from service.flows.keeping import breach_id, keep_promise
 from service.flows.permits import (
     require_agents_case,
     require_may_commit,
     require_shops_case,
     require_transcript_room,
 )
-from service.flows.promising import keep_promise, supersede, untold_promises
+from service.flows.promising import (
+    earlier_promises,
+    judged,
+    order_facts,
+    require_promise_room,
+    supersede,
+)
 from service.flows.read_case import TOLD, require_seat, require_seen
 from service.store import tables, timers
 from service.store.disputes import CaseFile, load_case
@@ -173,7 +181,7 @@ def correct(ctx: Context, dispute_id: str, promise_id: str, correction: Correcti
         Conflict: `arrow_missing`.
         GuardFailed: `hash_mismatch`, `commit_limit_exceeded`, `correction_too_wide` (no promise of ours, or nothing
             would change), `promise_incomplete`, `promise_already_due`, `promise_too_far`, `currency_mismatch`,
-            `amount_over_refundable`, `text_length`, `case_entries_max`.
+            `amount_over_refundable`, `text_length`, `case_entries_max`, `promises_max`.
     """
     case = require_shops_case(ctx, dispute_id)
     seat = require_may_commit(ctx)
@@ -195,6 +203,7 @@ def correct(ctx: Context, dispute_id: str, promise_id: str, correction: Correcti
     PROMISE.advance(promise.state, "merchant_correct", facts, side="merchant")
     _require_shown(promise, correction)
     require_keepable(ctx, mandate, meant, correction.currency)
+    require_promise_room(earlier_promises(case), 1)
     heard = None
     if correction.note:
         heard = hear_note(
@@ -234,12 +243,16 @@ def _replace(
     heard: Heard | None,
 ) -> str:
     ctx.follow(case.dispute)
-    promise_id = ctx.new_id()
+    promise_id, earlier = ctx.new_id(), earlier_promises(case).without(promise.id)
+    against = judged(meant.terms, "", order_facts(case.line), earlier)
+    if against.order is None and promise.contradicts not in MENDED_BY_CORRECTION:
+        against = replace(against, order=promise.contradicts)  # found in the words, which stay
     ctx.plan.update(tables.Promise, promise.id, state="superseded", ended_at=ctx.now)
     timers.disarm(ctx.plan, promise.id, ("promise_lapse",), at=ctx.now)
     ctx.record(
         "promise.corrected",
-        facts={"promise": promise.id, "by": promise_id, "canonical": meant.text.sha256_hex},
+        facts={"promise": promise.id, "by": promise_id, "canonical": meant.text.sha256_hex}
+        | ({"against": against.order} if against.order else {}),
         rules=rules_facts(heard.reply) if heard else None,
         private={
             "canonical": {"zh": meant.text.zh, "en": meant.text.en},
@@ -247,10 +260,16 @@ def _replace(
         },
     )
     ctx.announce("promise.superseded", promise_id=promise.id, by=promise_id)
-    others = [each for each in untold_promises(case) if each[0] != promise.id]
-    supersede(ctx, others, actions=(promise.action,))
-    span = (promise.span_start, promise.span_end)
-    keep_confirmed(ctx, promise_id, meant, dispute_id=case.dispute.id, message_id=promise.message_id, span=span)
+    supersede(ctx, earlier, actions=(promise.action,))
+    keep_confirmed(
+        ctx,
+        promise_id,
+        meant,
+        dispute_id=case.dispute.id,
+        message_id=promise.message_id,
+        span=(promise.span_start, promise.span_end),
+        against=against,
+    )
     if heard is not None:
         let_out(ctx, case, heard, field_name=NOTE)
     return promise_id
@@ -306,7 +325,7 @@ def fulfil(ctx: Context, dispute_id: str, promise_id: str, proof: Proof) -> Outc
             return keep_back(ctx, case, heard, field_name=NOTE, facts={"promise": promise_id})
         private["note"] = heard.reply.text
     ctx.follow(case.dispute)
-    keep_promise(ctx, promise, side="merchant", proof={"files": files}, private=private)
+    keep_promise(ctx, promise, side="merchant", at=ctx.received_at, proof={"files": files}, private=private)
     if heard is not None:
         let_out(ctx, case, heard, field_name=NOTE)
     return None
@@ -340,7 +359,7 @@ def broken(ctx: Context, timer: DueTimer) -> None:
         case.dispute.merchant_id,
         case.dispute.id,
         kind="promise_breached",
-        standing_id=f"{promise.id}:breached",
+        standing_id=breach_id(promise.id),
         subject_id=promise.id,
     )
     call_somebody(ctx, role="platform_agent", kind="promise_breached")

@@ -16,6 +16,7 @@ from service.domain.policy import Policy
 from service.domain.staff import Role
 from service.domain.transcript import Entry, Receipt, receipt, rfc3339
 from service.flows.attaching import require_attached
+from service.flows.committing import promises_said
 from service.flows.context import Context
 from service.flows.hearing import (
     Heard,
@@ -32,7 +33,7 @@ from service.flows.hearing import (
     tell_measure,
 )
 from service.flows.permits import require_transcript_room
-from service.flows.promising import Spoken, order_facts, promises_found, untold_promises
+from service.flows.promising import Spoken, earlier_promises, order_facts
 from service.flows.read_case import party_of, require_seat, require_seen
 from service.store import chats, tables
 from service.store.disputes import CaseFile
@@ -156,7 +157,9 @@ def _from_merchant(ctx: Context, case: CaseFile, said: Said, policy: Policy) -> 
         field_name="message",
         policy=policy,
     )
-    promises = _promises(ctx, case, said, message_id, question, policy) if heard.is_sent else ()
+    promises = (
+        _promises(ctx, case, said, message_id, question, policy, answers=heard.reply.answers) if heard.is_sent else ()
+    )
     _announce(ctx, case, heard, message_id)
     return outcome_of(
         ctx,
@@ -173,7 +176,7 @@ def _from_merchant(ctx: Context, case: CaseFile, said: Said, policy: Policy) -> 
 
 
 def _promises(
-    ctx: Context, case: CaseFile, said: Said, message_id: str, question: str | None, policy: Policy
+    ctx: Context, case: CaseFile, said: Said, message_id: str, question: str | None, policy: Policy, *, answers: bool
 ) -> tuple[PromiseFound, ...]:
     """What was promised to the buyer directly is kept like any promise; only the merchant's own act confirms it."""
     spoken = Spoken(
@@ -185,7 +188,8 @@ def _promises(
         order=order_facts(case.line),
         refs={"message_id": message_id},
     )
-    return promises_found(ctx, spoken, untold=untold_promises(case), policy=policy)
+    found, _ = promises_said(ctx, spoken, earlier=earlier_promises(case), policy=policy, answers=answers)
+    return found
 
 
 def _announce(ctx: Context, case: CaseFile, heard: Heard, message_id: str) -> None:

@@ -62,6 +62,9 @@ class PromiseFound:
     canonical_zh: str
     canonical_en: str
     canonical_sha256: str
+    contradicts: str | None = None  # the fact of the order that it goes against (D15)
+    contradicts_told: str | None = None  # the promise told to the buyer that it goes against,
+    differs: str | None = None  # and the field in which it does
 
 
 class Contradiction(NamedTuple):

@@ -15,9 +15,9 @@ from service.domain.refund import REFUND, RefundFacts, is_dead, next_attempt_at
 from service.domain.transcript import rfc3339
 from service.flows.context import Context
 from service.flows.issuing import call_somebody
+from service.flows.keeping import keep_promises
 from service.flows.moves import facts_of, move
 from service.flows.owing import owe
-from service.flows.promising import keep_promises
 from service.store import outbox, tables
 from service.store.disputes import CaseFile, load_case
 from service.store.outbox import RefundJob

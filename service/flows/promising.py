@@ -1,7 +1,8 @@
-"""What is kept of a merchant's promises, the same wherever the words were said: found, superseded, kept.
+"""What is kept of a merchant's promises, the same wherever the words were said: found, superseded, contradicted.
 
 A promise found in delivered words is stored unconfirmed; only the merchant's own act on its canonical text confirms it
-(`confirm_promise.py`). A newer unconditional one of the same action takes the place of one the buyer was not told of.
+(`confirm_promise.py`). A newer unconditional one of the same action takes the place of one the buyer was not told of;
+what goes against one that the buyer was told of is shown to the agent and stays beside it.
 """
 
 from __future__ import annotations
@@ -9,20 +10,60 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, NamedTuple
 
+from service.domain.contradictions import Terms, against_order, against_told
 from service.domain.errors import GuardFailed
 from service.domain.policy import Policy
-from service.domain.promise import PROMISE, PromiseFacts, lapses_at
+from service.domain.promise import PROMISE, lapses_at
 from service.domain.promise_text import Extracted, OrderFacts, extract
 from service.domain.timers import promise_timers
 from service.domain.transcript import rfc3339
 from service.flows.context import Context
 from service.flows.hearing import PromiseFound
-from service.flows.issuing import arm_all
+from service.flows.issuing import arm_all, call_somebody
 from service.store import tables, timers
-from service.store.disputes import CaseFile
+from service.store.disputes import CHILDREN_MAX, CaseFile
 
-UNTOLD = frozenset({"extracted", "confirmation_requested", "confirmed"})  # what a newer promise may supersede
+UNTOLD: Final = frozenset({"extracted", "confirmation_requested", "confirmed"})  # what a newer promise may supersede
+PROMISES_MAX: Final = CHILDREN_MAX  # of one dispute: as many as every story sees of it
+
+
+class OpenPromise(NamedTuple):
+    """A promise of the dispute that has not ended: not yet told, or told (`relayed`) and watched."""
+
+    id: str
+    action: str
+    state: str
+    due_at: datetime | None
+    amount_fen: int | None
+    amount_max_fen: int | None
+
+    @property
+    def terms(self) -> Terms:
+        """What it says."""
+        return Terms("unconditional", self.action, self.amount_fen, self.amount_max_fen, self.due_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The promises that a dispute has so far: the open ones, and how many there are in all."""
+
+    open: tuple[OpenPromise, ...]
+    total: int
+
+    def without(self, promise_id: str) -> Earlier:
+        """The same but for one that is being replaced."""
+        return Earlier(tuple(each for each in self.open if each.id != promise_id), self.total)
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """What a promise goes against, if anything: a fact of its order; a promise told, and the field that differs."""
+
+    order: str | None = None
+    told: str | None = None
+    differs: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,51 +92,97 @@ def order_facts(line: tables.OrderLine) -> OrderFacts:
     )
 
 
-def promises_found(
-    ctx: Context, spoken: Spoken, *, untold: Iterable[tuple[str, str, str]], policy: Policy
-) -> tuple[PromiseFound, ...]:
+def earlier_promises(case: CaseFile) -> Earlier:
+    """What the dispute's promises are, read by rows."""
+    rows = case.promises
+    return Earlier(
+        tuple(
+            OpenPromise(p.id, p.action, p.state, p.due_at, p.amount_fen, p.amount_max_fen)
+            for p in rows
+            if p.state in UNTOLD or p.state == "relayed"
+        ),
+        len(rows),
+    )
+
+
+def require_promise_room(earlier: Earlier, more: int) -> None:
+    """Refuse promises that no story would see any more: no message is taken whose promises could not be kept.
+
+    Raises:
+        GuardFailed: `promises_max`.
+    """
+    if more and earlier.total + more > PROMISES_MAX:
+        raise GuardFailed(
+            "promises_max",
+            zh="该纠纷的承诺条数已达上限,请确认或更正已有的承诺",
+            en="This dispute holds no more promises; confirm or correct one that is there",
+            most=PROMISES_MAX,
+            present=earlier.total,
+        )
+
+
+def promises_found(ctx: Context, spoken: Spoken, *, earlier: Earlier, policy: Policy) -> tuple[PromiseFound, ...]:
     """Read the promises out of delivered words; each is kept unconfirmed, and supersedes an unrelayed one.
 
-    Args:
-        untold: (id, action, state) of the dispute's promises that the buyer has not been told of.
+    Raises:
+        GuardFailed: `promises_max`.
     """
-    extracted = read_promises(spoken, policy)
-    return keep_found(ctx, spoken, extracted, untold=untold, policy=policy) if extracted else ()
+    extracted = read_promises(spoken)
+    return keep_found(ctx, spoken, extracted, earlier=earlier, policy=policy) if extracted else ()
 
 
-def read_promises(spoken: Spoken, policy: Policy) -> list[Extracted]:
-    """What the words promise, refuse or leave open; as many as the policy allows a message."""
-    return extract(spoken.text, spoken.question, spoken.said_at, spoken.order)[: policy.promises_per_message_max]
+def read_promises(spoken: Spoken) -> list[Extracted]:
+    """What the words promise, refuse or leave open."""
+    return extract(spoken.text, spoken.question, spoken.said_at, spoken.order)
 
 
 def keep_found(
     ctx: Context,
     spoken: Spoken,
-    extracted: Iterable[Extracted],
+    extracted: Collection[Extracted],
     *,
-    untold: Iterable[tuple[str, str, str]],
+    earlier: Earlier,
     policy: Policy,
     replaced: Collection[Extracted] = (),
 ) -> tuple[PromiseFound, ...]:
-    """Keep at least one promise found in the words, unconfirmed.
+    """Keep at least one promise found in the words, unconfirmed; as many as the policy allows a message.
 
     Args:
         replaced: of these, what the same message states otherwise: kept, but superseded at once (`committing.py`).
+
+    Raises:
+        GuardFailed: `promises_max`.
     """
-    found = tuple(_kept_unconfirmed(ctx, spoken, each, policy, ended=each in replaced) for each in extracted)
-    supersede(ctx, untold, actions={p.action for p in found if p.wording == "unconditional"})
+    most = policy.promises_per_message_max
+    left_out, extracted = max(0, len(extracted) - most), list(extracted)[:most]
+    require_promise_room(earlier, len(extracted))
+    found = tuple(_kept_unconfirmed(ctx, spoken, each, policy, earlier, ended=each in replaced) for each in extracted)
+    supersede(ctx, earlier, actions={p.action for p in found if p.wording == "unconditional"})
     ctx.record(
         "promise.extracted",
         facts={
             "message": spoken.message_id,
-            "promises": [
-                {"id": p.id, "wording": p.wording, "action": p.action, "canonical": p.canonical_sha256} for p in found
-            ],
-        },
+            "promises": [_shown(p) for p in found],
+        }
+        | ({"left_out": left_out} if left_out else {}),
         private={"canonical": [{"zh": p.canonical_zh, "en": p.canonical_en} for p in found]},
     )
     ctx.announce("promise.extracted", **spoken.refs, promise_ids=[p.id for p in found])
+    for each in found:
+        if each.state != "superseded":
+            tell_of_contradiction(ctx, each.id, Against(each.contradicts, each.contradicts_told, each.differs))
     return found
+
+
+def _shown(found: PromiseFound) -> dict[str, object]:
+    """A promise found, as its entry names it; `against` only where the order has something against it."""
+    shown: dict[str, object] = {
+        "id": found.id,
+        "wording": found.wording,
+        "action": found.action,
+        "canonical": found.canonical_sha256,
+    }
+    return shown | ({"against": found.contradicts} if found.contradicts else {})
 
 
 def promise_past(due_at: datetime) -> GuardFailed:
@@ -103,14 +190,36 @@ def promise_past(due_at: datetime) -> GuardFailed:
     return GuardFailed("promise_already_due", zh="承诺时间已过", en="Its time has passed", due_at=rfc3339(due_at))
 
 
-def _contradicted(each: Extracted, order: OrderFacts) -> str | None:
-    """The order's fact that a promise goes against (D15); relaying it needs a supervisor's reason."""
-    over = order.refundable_fen is not None and (each.amount_fen or 0) > order.refundable_fen
-    return "refundable_fen" if over and each.action in ("refund", "partial_refund") else None
+def judged(terms: Terms, words: str, order: OrderFacts, earlier: Earlier) -> Against:
+    """What a promise goes against: its order's facts (D15), and the last promise told to the buyer that differs."""
+    told = None
+    for each in earlier.open:
+        if each.state == "relayed" and (differs := against_told(each.terms, terms)) is not None:
+            told = (each.id, differs)
+    return Against(against_order(terms, words, order), *(told or (None, None)))
 
 
-def _kept_unconfirmed(ctx: Context, spoken: Spoken, each: Extracted, policy: Policy, *, ended: bool) -> PromiseFound:
+def tell_of_contradiction(ctx: Context, promise_id: str, against: Against) -> None:
+    """New words go against what the buyer was told: on record, and shown to the agent.
+
+    The buyer hears of it only by a new promise, confirmed and relayed; until then the told one stands and is watched.
+    """
+    if against.told is None:
+        return
+    ctx.record(
+        "promise.contradicts_told",
+        facts={"promise": promise_id, "told": against.told, "differs": against.differs},
+    )
+    ctx.announce("promise.contradicts_told", promise_id=promise_id, told_promise_id=against.told)
+    call_somebody(ctx, role="platform_agent", kind="promise_contradicted")
+
+
+def _kept_unconfirmed(
+    ctx: Context, spoken: Spoken, each: Extracted, policy: Policy, earlier: Earlier, *, ended: bool
+) -> PromiseFound:
     promise_id, state = ctx.new_id(), "superseded" if ended else "extracted"
+    terms = Terms(each.wording, each.action, each.amount_fen, each.amount_max_fen, each.due_at)
+    against = judged(terms, spoken.text[each.start : each.end], spoken.order, earlier)
     ctx.plan.insert(
         tables.Promise,
         id=promise_id,
@@ -127,7 +236,8 @@ def _kept_unconfirmed(ctx: Context, spoken: Spoken, each: Extracted, policy: Pol
         canonical_zh=each.canonical.zh,
         canonical_en=each.canonical.en,
         canonical_sha256=each.canonical.sha256_hex,
-        contradicts=_contradicted(each, spoken.order),
+        contradicts=against.order,
+        contradicts_told=against.told,
         created_at=ctx.now,
         **({"ended_at": ctx.now} if ended else {}),
     )
@@ -147,79 +257,19 @@ def _kept_unconfirmed(ctx: Context, spoken: Spoken, each: Extracted, policy: Pol
         each.canonical.zh,
         each.canonical.en,
         each.canonical.sha256_hex,
+        against.order,
+        against.told,
+        against.differs,
     )
 
 
-def supersede(ctx: Context, untold: Iterable[tuple[str, str, str]], *, actions: Iterable[str]) -> None:
+def supersede(ctx: Context, earlier: Earlier, *, actions: Iterable[str]) -> None:
     """A newer promise of the same action takes the place of one that the buyer has not been told."""
     wanted = set(actions)
-    for promise_id, action, state in untold:
-        if action not in wanted or not PROMISE.arrows_from(state, "superseded_by_newer"):
+    for each in earlier.open:
+        if each.action not in wanted or not PROMISE.arrows_from(each.state, "superseded_by_newer"):
             continue
-        ctx.plan.update(tables.Promise, promise_id, state="superseded", ended_at=ctx.now)
-        timers.disarm(ctx.plan, promise_id, ("promise_lapse",), at=ctx.now)
-        ctx.record("promise.superseded", facts={"promise": promise_id, "action": action})
-        ctx.announce("promise.superseded", promise_id=promise_id)
-
-
-def untold_promises(case: CaseFile) -> list[tuple[str, str, str]]:
-    """(id, action, state) of the promises that the buyer has not been told of."""
-    return [(p.id, p.action, p.state) for p in case.promises if p.state in UNTOLD]
-
-
-def keep_promise(
-    ctx: Context,
-    promise: tables.Promise,
-    *,
-    side: str,
-    proof: Mapping[str, object],
-    private: Mapping[str, object] | None = None,
-) -> None:
-    """A promise that the buyer was told of has been kept.
-
-    Args:
-        side: whose proof it is: merchant, carrier or payment_gateway.
-        proof: what shows it, for the entry's facts: a file's hash, a carrier's event, a refund's id.
-
-    Raises:
-        ArrowMissing: it was never relayed, or has ended.
-    """
-    PROMISE.advance(promise.state, "fulfil", PromiseFacts(has_proof=bool(proof)), side=side)
-    ctx.plan.update(tables.Promise, promise.id, state="fulfilled", ended_at=ctx.now)
-    timers.disarm(ctx.plan, promise.id, ("promise_due",), at=ctx.now)
-    ctx.record("promise.fulfilled", facts={"promise": promise.id, "by": side, "proof": dict(proof)}, private=private)
-    ctx.announce("promise.fulfilled", promise_id=promise.id, by=side)
-
-
-def keep_promises(
-    ctx: Context,
-    case: CaseFile,
-    *,
-    actions: Iterable[str],
-    side: str,
-    at: datetime,
-    proof: Mapping[str, object],
-    amount_fen: int | None = None,
-) -> list[str]:
-    """Whatever the buyer was told that this event shows to be done; returns the promises' ids.
-
-    Args:
-        actions: the kinds of promise that the event can keep.
-        at: when it was done, by the carrier's or the gateway's clock; one after the due date keeps nothing.
-        amount_fen: what was paid; a promise of more is not kept by it.
-    """
-    wanted, kept = set(actions), []
-    for promise in case.promises:
-        if promise.state != "relayed" or promise.action not in wanted or promise.id in _ended(ctx):
-            continue
-        if promise.due_at is not None and at >= promise.due_at:
-            continue
-        if amount_fen is not None and promise.amount_fen is not None and amount_fen < promise.amount_fen:
-            continue
-        keep_promise(ctx, promise, side=side, proof=proof)
-        kept.append(promise.id)
-    return kept
-
-
-def _ended(ctx: Context) -> Mapping[str, object]:
-    return ctx.plan.updates.get(tables.Promise, {})
+        ctx.plan.update(tables.Promise, each.id, state="superseded", ended_at=ctx.now)
+        timers.disarm(ctx.plan, each.id, ("promise_lapse",), at=ctx.now)
+        ctx.record("promise.superseded", facts={"promise": each.id, "action": each.action})
+        ctx.announce("promise.superseded", promise_id=each.id)

@@ -19,7 +19,7 @@ from service.domain.promise_text import OrderFacts
 from service.domain.timers import window_timers
 from service.domain.transcript import Entry, instant, rfc3339
 from service.flows.attaching import require_attached
-from service.flows.committing import confirm_with_words
+from service.flows.committing import promises_said
 from service.flows.context import AnsweredBefore, Context, StoredAnswer
 from service.flows.hearing import (
     Contradiction,
@@ -38,7 +38,7 @@ from service.flows.hearing import (
     require_length,
     rules_facts,
 )
-from service.flows.promising import Spoken, promises_found
+from service.flows.promising import Earlier, OpenPromise, Spoken
 from service.store import tables, timers
 from service.store.replies import SeenForReply, counted, in_order_said, listed, read_for_reply
 from service.store.writes import Head
@@ -214,7 +214,9 @@ def _take_in(ctx: Context, seen: SeenForReply, said: Said, heard: Heard, policy:
         policy=policy,
         window_due_at=due_at,
     )
-    promises, contradictions = _promises(ctx, seen, said, message_id, policy) if heard.is_sent else ((), ())
+    promises, contradictions = (
+        _promises(ctx, seen, said, message_id, policy, answers=answers) if heard.is_sent else ((), ())
+    )
     _announce(ctx, seen, heard, message_id, answers)
     return outcome_of(
         ctx,
@@ -392,7 +394,7 @@ def _insert_message(
 
 
 def _promises(
-    ctx: Context, seen: SeenForReply, said: Said, message_id: str, policy: Policy
+    ctx: Context, seen: SeenForReply, said: Said, message_id: str, policy: Policy, *, answers: bool
 ) -> tuple[tuple[PromiseFound, ...], tuple[Contradiction, ...]]:
     """Read the promises out of delivered words, unconfirmed; those stated beside the words are confirmed with them."""
     order = OrderFacts(
@@ -413,10 +415,26 @@ def _promises(
         order=order,
         refs={"inquiry_id": seen.inquiry_id},
     )
-    untold = [(promise_id, action, state) for promise_id, action, state in listed(seen.open_promises)]
-    if said.promises:
-        return confirm_with_words(ctx, spoken, said.promises, untold=untold, policy=policy)
-    return promises_found(ctx, spoken, untold=untold, policy=policy), ()
+    return promises_said(ctx, spoken, said.promises, earlier=_earlier(seen), policy=policy, answers=answers)
+
+
+def _earlier(seen: SeenForReply) -> Earlier:
+    """The promises of the dispute so far, as the one read lists them."""
+    return Earlier(
+        tuple(
+            OpenPromise(promise_id, action, state, _instant(due), _fen(fen), _fen(most_fen))
+            for promise_id, action, state, due, fen, most_fen in listed(seen.open_promises)
+        ),
+        seen.promises_total,
+    )
+
+
+def _instant(at_us: str) -> datetime | None:
+    return instant(int(at_us)) if at_us else None
+
+
+def _fen(amount: str) -> int | None:
+    return int(amount) if amount else None
 
 
 def _announce(ctx: Context, seen: SeenForReply, heard: Heard, message_id: str, answers: bool) -> None:

@@ -26,10 +26,10 @@ from service.domain.transcript import rfc3339
 from service.flows.context import Context
 from service.flows.hearing import Heard, Outcome, hear_note, keep_back, let_out, require_length, rules_facts
 from service.flows.issuing import arm_all
+from service.flows.keeping import keep_promises
 from service.flows.moves import armed_timers, facts_of, move
 from service.flows.overtaken import overtaken_by_clock
 from service.flows.permits import require_shops_case, require_transcript_room
-from service.flows.promising import keep_promises
 from service.flows.read_case import require_may_after_sale, require_seen
 from service.store import people, tables
 from service.store.disputes import CaseFile, load_case

@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlmodel import select
 
+from service.domain.attached_promise import Attached
 from service.domain.duration import duration_text
 from service.domain.errors import Absent, Conflict, GuardFailed, Refusal, WindowClosed
 from service.domain.moderation import Channel, Measure
@@ -21,6 +22,7 @@ from service.domain.timers import ticket_timers
 from service.domain.transcript import Entry, rfc3339
 from service.domain.windows import in_time
 from service.flows.attaching import require_own_file
+from service.flows.committing import promises_said
 from service.flows.context import Context
 from service.flows.hearing import (
     Heard,
@@ -42,7 +44,7 @@ from service.flows.permits import (
     require_may_answer_platform,
     require_transcript_room,
 )
-from service.flows.promising import Spoken, order_facts, promises_found, untold_promises
+from service.flows.promising import Spoken, earlier_promises, order_facts
 from service.store import tables, timers
 from service.store.disputes import CaseFile, load_case
 from service.store.tables import Ticket
@@ -65,12 +67,13 @@ class TicketWanted:
 
 @dataclass(frozen=True, slots=True)
 class TicketAnswer:
-    """What the shop answers."""
+    """What the shop answers. `promises`: stated in fields, confirmed by sending the answer."""
 
     client_message_id: str
     text: str
     attachment: str | None = None  # sha256 of a file
     confirm_token: str | None = None
+    promises: tuple[Attached, ...] = ()
 
 
 # --- the agent's side -----------------------------------------------------------------------------------------------
@@ -218,9 +221,11 @@ def respond(ctx: Context, ticket_id: str, answer: TicketAnswer) -> Outcome | Ref
 
     Raises:
         Absent: no such ticket, or another shop's.
-        Forbidden: `seat_inactive`, `im_permission_missing`, `shop_not_active`.
-        Conflict: `duplicate_message`, `confirm_token_invalid`.
-        GuardFailed: `text_length`, `case_entries_max`, `attachment_unknown`.
+        Forbidden: `seat_inactive`, `im_permission_missing`, `shop_not_active`; of promises stated in fields
+            `commit_not_permitted`.
+        Conflict: `duplicate_message`, `confirm_token_invalid`; of promises stated in fields `dispute_not_intervening`.
+        GuardFailed: `text_length`, `case_entries_max`, `attachment_unknown`, `promises_max`; of promises stated in
+            fields: what `committing.confirm_with_words` says.
     """
     case, ticket = _ticket_of_shop(ctx, ticket_id)
     seat = require_may_answer_platform(ctx, case)
@@ -312,7 +317,12 @@ def _take_in(
         order=order_facts(case.line),
         refs={"ticket_id": ticket.id},
     )
-    promises = promises_found(ctx, spoken, untold=untold_promises(case), policy=policy) if heard.is_sent else ()
+    answers = heard.is_sent and heard.reply.answers
+    promises, contradictions = (
+        promises_said(ctx, spoken, answer.promises, earlier=earlier_promises(case), policy=policy, answers=answers)
+        if heard.is_sent
+        else ((), ())
+    )
     _announce(ctx, case, ticket, heard, message_id)
     return outcome_of(
         ctx,
@@ -324,8 +334,9 @@ def _take_in(
         token_ends=token_ends,
         notice_id=notice_id,
         due_at=None if heard.is_sent else ticket.due_at,
-        answers=heard.is_sent and heard.reply.answers,
+        answers=answers,
         promises=promises,
+        contradictions=contradictions,
     )
 
 
@@ -359,6 +370,7 @@ def _keep_attempt(
             "attachment": answer.attachment,
             "client_message_id": answer.client_message_id,
             "findings": findings or None,
+            "promises": [each.text.zh for each in answer.promises] or None,
         },
     )
     ctx.plan.insert(

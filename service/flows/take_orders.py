@@ -17,7 +17,7 @@ from service.domain.errors import Absent, Conflict, GuardFailed
 from service.domain.money import AMOUNT_MOST
 from service.domain.transcript import rfc3339
 from service.flows.context import Context
-from service.flows.promising import keep_promises
+from service.flows.keeping import keep_promises
 from service.store import people, tables
 from service.store.disputes import CaseFile, load_case
 

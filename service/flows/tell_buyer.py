@@ -15,6 +15,7 @@ import msgspec
 from sqlmodel import select
 
 from service.domain.cleared_words import ClearedWords, ConfirmedPromise, clear_free_text, clear_relay
+from service.domain.contradictions import Terms, against_order
 from service.domain.errors import Absent, Conflict, GuardFailed
 from service.domain.policy import Policy
 from service.domain.promise import PROMISE, PromiseFacts, require_confirmed
@@ -25,7 +26,7 @@ from service.flows.context import Context
 from service.flows.hearing import require_length
 from service.flows.issuing import arm_all
 from service.flows.permits import require_agents_case, require_transcript_room
-from service.flows.promising import promise_past
+from service.flows.promising import order_facts, promise_past
 from service.flows.read_case import require_seen
 from service.store import buyer_channel, tables
 from service.store.disputes import CaseFile
@@ -97,7 +98,7 @@ def _relay_promises(ctx: Context, case: CaseFile, relay: Relay, policy: Policy) 
     cleared = [_as_confirmed(ctx, promise) for promise in promises]
     words = clear_relay(cleared, ctx.house.templates)
     for promise, confirmed in zip(promises, cleared, strict=True):
-        _require_relayable(ctx, promise, confirmed, relay, policy)
+        _require_relayable(ctx, case, promise, confirmed, relay, policy)
     _require_new(ctx, case, relay)
     ctx.follow(case.dispute)
     message_id, made = _say(ctx, case, relay, words)
@@ -157,8 +158,19 @@ def _named_by_confirmation(ctx: Context, promise: tables.Promise) -> str:
     return str(facts["canonical"]) if facts["promise"] == promise.id else ""
 
 
+def _against_order_now(case: CaseFile, promise: tables.Promise) -> bool:
+    """The order may have changed since the words were said."""
+    terms = Terms(promise.wording, promise.action, promise.amount_fen, promise.amount_max_fen, promise.due_at)
+    return against_order(terms, "", order_facts(case.line)) is not None
+
+
 def _require_relayable(
-    ctx: Context, promise: tables.Promise, confirmed: ConfirmedPromise, relay: Relay, policy: Policy
+    ctx: Context,
+    case: CaseFile,
+    promise: tables.Promise,
+    confirmed: ConfirmedPromise,
+    relay: Relay,
+    policy: Policy,
 ) -> None:
     override = relay.override_reason if ctx.actor.role is Role.SUPERVISOR else ""
     if override:
@@ -170,7 +182,7 @@ def _require_relayable(
         canonical_hash=promise.canonical_sha256,
         hash_named=promise.confirmed_canonical or "",
         confirmed_hash=confirmed.confirmation_sha256,
-        contradicts_order=promise.contradicts is not None,
+        contradicts_order=promise.contradicts is not None or _against_order_now(case, promise),
         override_reason=override,
     )
     PROMISE.advance(promise.state, "relay", facts, side=ctx.actor.side)

@@ -59,7 +59,8 @@ class SeenForReply(NamedTuple):
     # what stands in the way, and what was said before
     open_notice_id: str | None
     offences: str | None  # "category:count,…" inside the policy's window
-    open_promises: str | None  # "id:action:state,…" that a newer promise may supersede
+    open_promises: str | None  # "id:action:state:due:fen:most_fen,…" that a newer promise supersedes or contradicts
+    promises_total: int  # of the dispute, ended ones included
     earlier_message_id: str | None  # the same client_message_id was received before
     edit_asked: str | None  # the id of a message of the same words in this inquiry that had to be edited
     just_said: str | None  # "seq:disclosure,…" of the shop's last delivered messages here, in any order
@@ -97,8 +98,11 @@ SELECT d.id, d.version, d.state, d.type, d.last_seq, d.last_hash, d.last_event_s
        (SELECT {join}(o.category || ':' || o.n, ',') FROM
           (SELECT category, cast(count(*) AS text) AS n FROM offence
            WHERE seat_id = s.id AND at > ? GROUP BY category) o),
-       (SELECT {join}(p.id || ':' || p.action || ':' || p.state, ',') FROM promise p
-         WHERE p.dispute_id = d.id AND p.state IN ('extracted', 'confirmation_requested', 'confirmed')),
+       (SELECT {join}(p.id || ':' || p.action || ':' || p.state || ':' || coalesce(cast(p.due_at AS text), '') || ':' ||
+          coalesce(cast(p.amount_fen AS text), '') || ':' || coalesce(cast(p.amount_max_fen AS text), ''), ',')
+         FROM promise p
+         WHERE p.dispute_id = d.id AND p.state IN ('extracted', 'confirmation_requested', 'confirmed', 'relayed')),
+       (SELECT count(*) FROM promise p WHERE p.dispute_id = d.id),
        (SELECT e.id FROM message e WHERE e.dispute_id = d.id AND e.sender_id = s.id AND e.client_message_id = ?),
        (SELECT min(e.id) FROM message e WHERE e.thread_id = i.id AND e.edit_digest = ?),
        (SELECT {join}(b.said, ',') FROM
