@@ -42,9 +42,8 @@ def compiled(book: RuleBook, *, fast: bool) -> CompiledRules:
     )["taobao"]
 
 
-def places(matcher: Matcher, text: str) -> list[tuple[int, int]]:
-    hits = matcher.find(text)
-    return sorted((hit[-1], end) for hit, end in zip(hits, matcher.ends(text, hits), strict=True))
+def places(matcher: Matcher, text: str) -> list[tuple[int, int, int]]:
+    return sorted((term, first, last) for first, last, term in matcher.places(text, matcher.find(text)))
 
 
 def test_both_are_installed_where_we_develop() -> None:
@@ -57,7 +56,7 @@ def test_every_occurrence_is_found_by_either(terms: set[str], text: str) -> None
     """Overlapping ones too, one byte or four to a character."""
     ordered = sorted(terms)
     wanted = sorted(
-        (number, begin + len(term))
+        (number, begin, begin + len(term))
         for number, term in enumerate(ordered)
         for begin in range(len(text))
         if text.startswith(term, begin)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
 import re2
 
@@ -47,6 +49,34 @@ class CompiledRule:
     excuses: int  # bits of the slots that excuse it
 
 
+class How(Enum):
+    """How a rule is broken."""
+
+    ANYWHERE = "a word, wherever it stands"
+    CLAUSE = "a word that is a clause"
+    NEAR = "words near each other"
+    PATTERN = "a pattern, if a cue is there"
+    WHOLE = "the message as a whole"
+
+
+class Way(NamedTuple):
+    """One way to break a rule. `need`: bits of the slots that must all be there; `slot`: one of them."""
+
+    rule: int  # its number
+    place: int  # of this way among those of the rule
+    how: How
+    need: int
+    slot: int
+    near: NearSlots | None = None
+
+
+class Start(NamedTuple):
+    """What a slot can start."""
+
+    bit: int
+    ways: tuple[Way, ...]
+
+
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class CompiledRules:
     """The rules in force for one marketplace; never changed once built, replaced whole."""
@@ -63,7 +93,7 @@ class CompiledRules:
     whole: Mapping[str, tuple[int, ...]]  # folded message to the rules that mean exactly it
     whole_chars_max: int
     triggers: int  # bits of the slots that can start a rule
-    starts: Mapping[int, tuple[tuple[int, int], ...]]  # slot to rules, each with the bits it needs
+    starts: Mapping[int, Start]  # by slot
     not_negation: int | None
 
 
@@ -177,21 +207,29 @@ def _commonness(rules: tuple[Rule, ...], lexicon: Lexicon) -> Counter[int]:
     return seen
 
 
-def _starts(compiled: tuple[CompiledRule, ...], commonness: Counter[int]) -> dict[int, tuple[tuple[int, int], ...]]:
-    """The slots whose presence can start a rule, each with the rules and the bits that must all be present.
+def _starts(compiled: tuple[CompiledRule, ...], commonness: Counter[int]) -> dict[int, Start]:
+    """The slots whose presence can start a rule, each with what it starts.
 
     A `near` starts with the group whose words are rarest in innocent texts; of several with the last, for authors put
     the commonest words (加, 我, 去) first.
     """
-    started: dict[int, list[tuple[int, int]]] = {}
+    started: dict[int, list[Way]] = {}
     for number, each in enumerate(compiled):
-        for slot in (each.any_slot, each.alone_slot, each.cue_slot):
-            if slot is not None:
-                started.setdefault(slot, []).append((number, 1 << slot))
-        for near in each.nears:
-            rarest = min(reversed(near.slots), key=commonness.__getitem__)
-            started.setdefault(rarest, []).append((number, near.need))
-    return {slot: tuple(starts) for slot, starts in started.items()}
+        for way in _ways(number, each, commonness):
+            started.setdefault(way.slot, []).append(way)
+    return {slot: Start(1 << slot, tuple(ways)) for slot, ways in started.items()}
+
+
+def _ways(number: int, compiled: CompiledRule, commonness: Counter[int]) -> Iterator[Way]:
+    if compiled.any_slot is not None:
+        yield Way(number, 0, How.ANYWHERE, 1 << compiled.any_slot, compiled.any_slot)
+    if compiled.alone_slot is not None:
+        yield Way(number, 1, How.CLAUSE, 1 << compiled.alone_slot, compiled.alone_slot)
+    for place, near in enumerate(compiled.nears, 2):
+        rarest = min(reversed(near.slots), key=commonness.__getitem__)
+        yield Way(number, place, How.NEAR, near.need, rarest, near)
+    if compiled.cue_slot is not None:
+        yield Way(number, len(compiled.nears) + 2, How.PATTERN, 1 << compiled.cue_slot, compiled.cue_slot)
 
 
 def _whole(

@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from service.domain.compiled_rules import CompiledRule, CompiledRules
-from service.domain.judging import broken_rules, candidates
+from service.domain.judging import broken_rules
 from service.domain.lexicon import slots_in
 from service.domain.normalise import SENTENCE_ENDS
 from service.domain.reading import Occurrence, Reading
 from service.domain.rule_language import Category, Channel, Measure, Rule
+from service.domain.suspecting import suspects
 
 TOGETHER_WITHIN = timedelta(minutes=10)  # choice: later nobody reads the two as one
 MESSAGES_BEFORE_MAX = 4  # choice: 加 | 我 | 微 | 信 | abc123
@@ -60,17 +61,17 @@ def spread_over(
         return []
     joint, seam = tail + text[:HEAD_CHARS_MAX], len(tail)
     reading = Reading(joint, rules.lexicon)
-    numbers = candidates(reading, rules, channel=channel, question=question, facts=facts)
-    if not numbers:
+    suspected = suspects(reading, rules, channel=channel, question=question, facts=facts)
+    if not suspected:
         return []
     found: list[Spread] = []
     pieces = _folded_chars(before[-1], rules), _folded_chars(text, rules)
-    for number in numbers:
+    for number, ways in suspected.items():
         compiled = rules.rules[number]
-        for rule, (start, end) in broken_rules(reading, rules, [number]):
+        for rule, (start, end) in broken_rules(reading, rules, {number: ways}):
             if not start < seam < end or not _is_meant(compiled, reading, (start, end), seam, pieces):
                 continue
-            if rule.measure.rank > Measure.SUGGEST_EDIT.rank or not _is_broken_by(tail, number, rules):
+            if rule.measure.rank > Measure.SUGGEST_EDIT.rank or not _is_broken_by(tail, rule, rules, channel, question):
                 found.append(Spread(rule, joint[start:seam], len(text) - len(text.lstrip()), end - seam))
     return found
 
@@ -129,6 +130,8 @@ def _folded_chars(text: str, rules: CompiledRules) -> int:
     return len(text[:TAIL_CHARS_MAX].translate(rules.lexicon.fold))
 
 
-def _is_broken_by(tail: str, number: int, rules: CompiledRules) -> bool:
+def _is_broken_by(tail: str, rule: Rule, rules: CompiledRules, channel: Channel, question: str | None) -> bool:
     """Whether the words before broke the rule by themselves and went out all the same: that has been judged."""
-    return any(True for _ in broken_rules(Reading(tail, rules.lexicon), rules, [number]))
+    reading = Reading(tail, rules.lexicon)
+    suspected = suspects(reading, rules, channel=channel, question=question, facts=frozenset())
+    return any(broken is rule for broken, _ in broken_rules(reading, rules, suspected))

@@ -5,134 +5,45 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import islice
+from operator import attrgetter
 
-from service.domain.compiled_rules import CompiledRule, CompiledRules, NearSlots
-from service.domain.lexicon import slots_in
-from service.domain.reading import ADDRESS_CHARS_MAX, Occurrence, Places, Reading, RoughPlaces
-from service.domain.rule_language import Channel, Disguise, Rule
+from service.domain.compiled_rules import CompiledRule, CompiledRules, How, NearSlots, Way
+from service.domain.reading import Occurrence, Places, Reading
+from service.domain.rule_language import Disguise, Rule
+from service.domain.suspecting import Suspects
 
 SPANS_PER_RULE_MAX = 16  # choice: more of the same tells the merchant nothing new
 SPANS_LOOKED_AT_MAX = 128  # choice: before the longest of overlapping ones are chosen
 NEGATION_CHARS_MAX = 6  # the longest negations have five characters
 AFTER_WINDOW_EXTRA = 6  # a warning may follow a little further off than a negation precedes
 
-WORD_CHARS_MAX = 200  # as the schema says
-PAIRS_LOOKED_AT_MAX = 100  # choice: more pairs cost more than the exact look that they may save
-TOO_FAR = 1_000_000  # more than a text has characters
-
+_PLACE = attrgetter("place")
 Span = tuple[int, int]
 
 
-def candidates(
-    reading: Reading, rules: CompiledRules, *, channel: Channel, question: str | None, facts: frozenset[str]
-) -> list[int]:
-    """The rules whose words are there, wherever they stand, as numbers in book order; most texts have none."""
-    numbers = _started(reading.present, rules)
-    if len(reading.folded) <= rules.whole_chars_max + ADDRESS_CHARS_MAX:
-        numbers |= _whole(reading, rules)
-    if not numbers:
-        return []
-    return [
-        number
-        for number in sorted(numbers)
-        if _applies(rules.rules[number].rule, channel=channel, question=question, facts=facts)
-    ]
-
-
-def broken_rules(reading: Reading, rules: CompiledRules, numbers: list[int]) -> Iterator[tuple[Rule, Span]]:
-    """Of the `candidates` each rule the text breaks with each place where it does, places in text order."""
-    whole = _whole(reading, rules)
-    numbers = _possible(numbers, reading, rules, whole)
+def broken_rules(reading: Reading, rules: CompiledRules, suspected: Suspects) -> Iterator[tuple[Rule, Span]]:
+    """Of the suspects each rule the text breaks with each place where it does, places in text order."""
     guilt = excuses = 0
-    for number in numbers:
-        guilt |= _reachable(rules.rules[number], reading.present)
+    for number, ways in suspected.items():
+        for way in ways:
+            guilt |= way.need
         excuses |= rules.rules[number].excuses
     reading.locate(guilt)
-    for number in numbers:
+    for number, ways in suspected.items():
         compiled = rules.rules[number]
-        spans = set(islice(_spans(compiled, reading, rules, excuses), SPANS_LOOKED_AT_MAX))
-        if number in whole and reading.folded and not reading.occurrences(compiled.anywhere):
+        ways.sort(key=_PLACE)
+        spans = set(islice(_spans(compiled, ways, reading, rules, excuses), SPANS_LOOKED_AT_MAX))
+        if ways[0].how is How.WHOLE and reading.folded and not reading.occurrences(compiled.anywhere):
             spans.add((reading.came_from[0], reading.came_from[-1] + 1))
         for span in _longest(spans)[:SPANS_PER_RULE_MAX]:
             yield compiled.rule, span
 
 
-def _possible(numbers: list[int], reading: Reading, rules: CompiledRules, whole: set[int]) -> list[int]:
-    """Those of the rules that a quick look at where words stand, or seem to stand, does not rule out."""
-    if not reading.can_be_looked_over:
-        return numbers
-    wanted = 0
-    for number in numbers:
-        wanted |= _reachable(rules.rules[number], reading.present)
-    roughly = reading.rough_places(wanted)
-    return [number for number in numbers if number in whole or _may_hit(rules.rules[number], reading, roughly)]
-
-
-def _may_hit(compiled: CompiledRule, reading: Reading, roughly: RoughPlaces) -> bool:
-    present = reading.present
-    if compiled.any_slot is not None and present >> compiled.any_slot & 1:
-        return True
-    if any(reading.is_a_rough_clause(*place) for place in roughly.get(compiled.alone_slot, ())):
-        return True
-    if compiled.cue_slot in roughly and any(pattern.search(reading.folded) for pattern in compiled.patterns):
-        return True
-    return any(_may_be_near(near, roughly) for near in compiled.nears if near.need & present == near.need)
-
-
-def _may_be_near(near: NearSlots, roughly: RoughPlaces) -> bool:
-    """Whether for a word of the first group there are words of all others that are not too far away."""
-    reach = near.window + (len(near.slots) - 2) * (near.window + WORD_CHARS_MAX)
-    first, *others = (roughly.get(slot, ()) for slot in near.slots)
-    if len(first) * max(map(len, others)) > PAIRS_LOOKED_AT_MAX:
-        return True
-    return any(
-        all(any(_gap(place, other, ordered=near.ordered) <= reach for other in places) for places in others)
-        for place in first
-    )
-
-
-def _gap(one: Span, other: Span, *, ordered: bool) -> int:
-    """Characters between two words that do not overlap; too many to count if they do, or stand in another order."""
-    if one[1] <= other[0]:
-        return other[0] - one[1]
-    return TOO_FAR if ordered or other[1] > one[0] else one[0] - other[1]
-
-
-def _reachable(compiled: CompiledRule, present: int) -> int:
-    """Bits of the slots by which a rule can be guilty of a text in which `present` occur."""
-    reachable = compiled.single & present
-    for near in compiled.nears:
-        if near.need & present == near.need:
-            reachable |= near.need
-    return reachable
-
-
-def _whole(reading: Reading, rules: CompiledRules) -> set[int]:
-    """The rules that mean the message as a whole."""
-    if len(reading.folded) > rules.whole_chars_max + ADDRESS_CHARS_MAX:
-        return set()
-    return {number for form in reading.whole_forms() for number in rules.whole.get(form, ())}
-
-
-def _started(present: int, rules: CompiledRules) -> set[int]:
-    """The rules whose words are there, wherever they stand."""
-    return {
-        number
-        for slot in slots_in(present & rules.triggers)
-        for number, need in rules.starts[slot]
-        if need & present == need
-    }
-
-
-def _applies(rule: Rule, *, channel: Channel, question: str | None, facts: frozenset[str]) -> bool:
-    if channel not in rule.channels or not facts.isdisjoint(rule.unless_facts):
-        return False
-    return not rule.needs_question or bool(question and question.strip())
-
-
-def _spans(compiled: CompiledRule, reading: Reading, rules: CompiledRules, excuses: int) -> Iterator[Span]:
+def _spans(
+    compiled: CompiledRule, ways: list[Way], reading: Reading, rules: CompiledRules, excuses: int
+) -> Iterator[Span]:
     """The guilty places that nothing excuses; `excuses` are located together, once any place is guilty."""
-    for span, words in _guilty_spans(compiled, reading):
+    for span, words in _guilty_spans(compiled, ways, reading):
         if not reading.excuses_among(compiled.excuses):
             yield span
             continue
@@ -143,18 +54,17 @@ def _spans(compiled: CompiledRule, reading: Reading, rules: CompiledRules, excus
             yield span
 
 
-def _guilty_spans(compiled: CompiledRule, reading: Reading) -> Iterator[tuple[Span, list[Span]]]:
+def _guilty_spans(compiled: CompiledRule, ways: list[Way], reading: Reading) -> Iterator[tuple[Span, list[Span]]]:
     """Where the rule's words stand, each place with the words it is made of."""
-    for place in reading.occurrences(compiled.any_slot):
-        yield (place.start, place.end), [(place.start, place.end)]
-    for place in reading.occurrences(compiled.alone_slot):
-        if reading.is_a_clause(place):
-            yield (place.start, place.end), [(place.start, place.end)]
-    for near in compiled.nears:
-        if near.need & reading.present == near.need:
-            yield from _near_spans(near, reading)
-    if compiled.cue_slot is not None and reading.present >> compiled.cue_slot & 1:
-        yield from ((span, [span]) for span in _pattern_spans(compiled, reading))
+    for way in ways:
+        if way.near is not None:
+            yield from _near_spans(way.near, reading)
+        elif way.how is How.PATTERN:
+            yield from ((span, [span]) for span in _pattern_spans(compiled, reading))
+        elif way.how is not How.WHOLE:
+            for place in reading.occurrences(way.slot):
+                if way.how is How.ANYWHERE or reading.is_a_clause(place):
+                    yield (place.start, place.end), [(place.start, place.end)]
 
 
 def _pattern_spans(compiled: CompiledRule, reading: Reading) -> Iterator[Span]:

@@ -12,7 +12,7 @@ from service.domain.disguises import SyllableTable, folded_tables, is_latin, spe
 from service.domain.matcher import Matcher, new_matcher
 from service.domain.normalise import FoldTable, StandInTable
 from service.domain.rule_language import Disguise, Disguises
-from service.domain.shapes_of_contact import PlainSigns, Shape
+from service.domain.shapes_of_contact import PLUS_SIGNS, PlainSigns, Shape
 from service.domain.sounds import Ear, Spoken
 from service.domain.tracks import Tracks
 
@@ -113,6 +113,7 @@ class Lexicon:
     signs: PlainSigns
     stand_ins: StandInTable
     stand_in: re.Pattern[str]  # finds what may be a stand-in
+    odd: re.Pattern[str]  # finds what may be a stand-in or a plus
     repeat: re.Pattern[str]  # finds what may be a word with its characters repeated
     guilt: Terms  # words that can make a text guilty
     excuses: Terms  # words that can make it innocent again
@@ -148,6 +149,7 @@ def build_lexicon(
         signs=PlainSigns(fold),
         stand_ins=StandInTable({sign: word.translate(fold) for sign, word in disguises.stand_ins.items()}, fold),
         stand_in=re.compile(_any_of(disguises.stand_ins, astral=True)),
+        odd=re.compile(_any_of({*disguises.stand_ins, *PLUS_SIGNS}, astral=True)),
         repeat=re.compile(rf"(.)\1(?:\1|(.)\2|(?<={_any_of(singles)}))"),
         guilt=_terms(guilt, fast),
         excuses=_terms(_spellings(slots, plain, tables, excuses=True), fast),

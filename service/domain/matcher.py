@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from typing import Protocol
 
@@ -16,14 +16,17 @@ except ImportError:  # the extra [fast] is not installed
 Hits = list[tuple[int, ...]]  # the last number of a hit is that of its term; what stands before is the matcher's own
 
 
+Place = tuple[int, int, int]  # half-open in characters, and the term
+
+
 class Matcher(Protocol):
     """Every occurrence of every term, overlapping ones too. Never changed once built; any thread may search."""
 
     def find(self, text: str) -> Hits:
         """What occurs, as cheaply as it can be told; the last number of each hit is the place of its term."""
 
-    def ends(self, text: str, hits: Hits) -> Iterator[int]:
-        """Where each of these hits ends: the index after its last character, in the order of the hits."""
+    def places(self, text: str, hits: Hits) -> Iterable[Place]:
+        """Where these hits stand, in their order, each with its term."""
 
     def __len__(self) -> int:
         """How many terms."""
@@ -38,19 +41,20 @@ class ByteMatcher:
             automaton.add_word(_as_bytes(term), number)
         automaton.make_automaton()
         self._automaton = automaton
-        self._count = len(terms)
+        self._lengths = _compact([len(term) for term in terms])
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._lengths)
 
     def find(self, text: str) -> Hits:
-        return list(self._automaton.iter(_as_bytes(text))) if self._count else []
+        return list(self._automaton.iter(_as_bytes(text))) if self._lengths else []
 
-    def ends(self, text: str, hits: Hits) -> Iterator[int]:
+    def places(self, text: str, hits: Hits) -> Iterable[Place]:
         written = text.encode("utf-8", "surrogatepass")
         marks = [0, *(hit[0] + 1 for hit in hits)]  # bytes, ascending
         pieces = (len(written[begin:end].decode("utf-8", "surrogatepass")) for begin, end in pairwise(marks))
-        return accumulate(pieces)
+        lengths = self._lengths
+        return [(end - lengths[term], end, term) for end, (_, term) in zip(accumulate(pieces), hits, strict=True)]
 
 
 class FastMatcher:
@@ -71,8 +75,8 @@ class FastMatcher:
         hits: Hits = self._automaton.find_overlapping(text) if self._automaton is not None else []  # type: ignore[assignment]  # rows of three
         return hits
 
-    def ends(self, text: str, hits: Hits) -> Iterator[int]:
-        return (hit[1] for hit in hits)
+    def places(self, text: str, hits: Hits) -> Iterable[Place]:
+        return hits  # type: ignore[return-value]  # they are what is asked for
 
 
 def _fast_from(count: int, saved: bytes) -> FastMatcher:
@@ -95,6 +99,10 @@ def new_matcher(terms: Iterable[str], *, fast: bool | None = None) -> Matcher:
 def has_fast() -> bool:
     """Whether the extra [fast] is installed."""
     return daachorse is not None
+
+
+def _compact(lengths: list[int]) -> Sequence[int]:
+    return bytes(lengths) if max(lengths, default=0) < 256 else tuple(lengths)
 
 
 def _as_bytes(text: str) -> str:

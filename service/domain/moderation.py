@@ -10,11 +10,12 @@ from types import MappingProxyType
 from service.domain.answers import is_an_answer as is_an_answer
 from service.domain.compiled_rules import CompiledRules as CompiledRules
 from service.domain.joined_words import Spread, spread_over
-from service.domain.judging import broken_rules, candidates
+from service.domain.judging import broken_rules
 from service.domain.reading import Reading
 from service.domain.rule_language import Category, Ladder
 from service.domain.rule_language import Channel as Channel
 from service.domain.rule_language import Measure as Measure
+from service.domain.suspecting import suspects
 
 REPLY_CHARS_MAX = 10_000  # choice: the bound on one text, edge-cases.md number 30
 _NO_OFFENCES: Mapping[str, int] = MappingProxyType({})
@@ -92,14 +93,13 @@ class ModeratedReply:
 def moderate(text: str, rules: CompiledRules, context: Context) -> Verdict:
     """Judge one text. Pure, total, linear in the text; the gravest finding decides the measure."""
     reading = Reading(text, rules.lexicon)
-    suspected = candidates(reading, rules, channel=context.channel, question=context.question, facts=context.facts)
+    suspected = suspects(reading, rules, channel=context.channel, question=context.question, facts=context.facts)
     if not suspected:
         return _nothing_found(rules.pack_id, rules.pack_version, rules.pack_sha256)
     acting: list[Finding] = []
     watched: list[Finding] = []
     scenes: list[str] = []
-    broken = broken_rules(reading, rules, suspected)
-    for rule, (start, end) in broken:
+    for rule, (start, end) in broken_rules(reading, rules, suspected):
         measure = rules.profile.measures.get(rule.id, rule.measure)
         finding = Finding(
             rule.id, rule.category.value, measure, start, end, text[start:end], rule.reason_zh, rule.reason_en

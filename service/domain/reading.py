@@ -10,21 +10,19 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from service.domain.disguises import is_latin
-from service.domain.lexicon import Lexicon, Spelling, Terms, slots_in
+from service.domain.lexicon import Lexicon, Spelling, slots_in
 from service.domain.normalise import CLAUSE_MARK, SENTENCE_END, crosses, is_spelled_out, origins
 from service.domain.shapes_of_contact import DIGITS_MIN, Looks, has_a_plus, has_a_sign
 from service.domain.sounds import Letters
 from service.domain.tracks import DIGIT, LETTER, TRACKS
+from service.domain.views import UnrepeatedView, View, evenly_repeated
 
 _PAUSE = re.compile(CLAUSE_MARK.pattern + r"|\s|[~～…—]")
 _OPENINGS = ("亲亲", "亲爱的", "亲", "您好", "你好")
 _ENDINGS = frozenset("亲哦呢哈呀啊了哒啦嘛吧滴呐噢喔")
 ADDRESS_CHARS_MAX = 6  # the longest opening and three endings
-EVERY_SLOT = -1  # as bits
 ROUGH_HITS_MAX = 1_000  # choice: with more of them a second look costs more than it saves
 _A_NUMBER = DIGIT * DIGITS_MIN
-_REPEATED = re.compile(r"(.)\1+")
-_STRETCH = re.compile(r"(.)\1*")
 
 
 class Occurrence(NamedTuple):
@@ -48,113 +46,75 @@ RoughPlaces = dict[int | None, list[tuple[int, int]]]  # by slot, in characters 
 _NOWHERE = Places([], [])
 
 
-class _View:
-    """A way to read the text, with the hits in it. `came_from` maps its characters to the text as written."""
-
-    runs: Sequence[int] | None = None  # how often each character was repeated, in the view without repeats
-
-    def __init__(self, folded: str, came_from: Callable[[], Sequence[int]], terms: Terms, slots_seen: int) -> None:
-        self.folded = folded
-        self.terms = terms
-        self.hits = terms.matcher.find(folded)
-        self.slots_seen = slots_seen  # bits of the slots this view may speak for
-        self._came_from = came_from
-
-    @cached_property
-    def came_from(self) -> Sequence[int]:
-        return self._came_from()
-
-    def present(self) -> int:
-        """Bits of the slots that occur."""
-        found = 0
-        bits = self.terms.bits
-        for hit in self.hits:
-            found |= bits[hit[-1]]
-        return found & self.slots_seen
-
-
-class _UnrepeatedView(_View):
-    """The text without repeats: a repeat can be a disguise, see `_evenly_repeated`."""
-
-    def __init__(self, folded: str, came_from: Callable[[], Sequence[int]], terms: Terms, slots_seen: int) -> None:
-        super().__init__(_REPEATED.sub(r"\1", folded), came_from, terms, slots_seen)
-        self._repeated = folded
-
-    @cached_property
-    def came_from(self) -> Sequence[int]:
-        origin = self._came_from()
-        return [origin[begin] for begin, _ in self._stretches]
-
-    @cached_property
-    def runs(self) -> Sequence[int]:  # type: ignore[override]  # worked out only when asked for
-        return [end - begin for begin, end in self._stretches]
-
-    @cached_property
-    def _stretches(self) -> list[tuple[int, int]]:
-        return [run.span() for run in _STRETCH.finditer(self._repeated)]
-
-
 class Reading:
     """A text and what occurs in it. Cheap to make; positions are worked out only for the slots asked for."""
+
+    _looks: Looks | None = None
+    _other_views: Sequence[View] = ()
+    _origins: Sequence[int] | None = None
+    _excuses_seen: View | None = None
+    _located = 0  # bits of the slots whose places are known, or that occur nowhere
 
     def __init__(self, text: str, lexicon: Lexicon) -> None:
         tracks = text.translate(lexicon.tracks)
         self.text = text
         self.folded = folded = tracks[::TRACKS]
         self._lexicon = lexicon
-        self._plain = _View(folded, self._own_origins, lexicon.guilt, EVERY_SLOT)
-        kinds = tracks[2::TRACKS]
-        self._heard = lexicon.ear.listen(folded, tracks[1::TRACKS], has_letters=LETTER in kinds)
-        self.present = self._what_is_there()  # bits of the slots that occur, before positions are checked
-        self._looks = self._look(kinds) if lexicon.shape_slots else None
-        self._other_views = self._views()
-        self._located = 0  # bits of the slots whose places are known
+        self._kinds = kinds = tracks[2::TRACKS]
+        self._hits = hits = lexicon.guilt.matcher.find(folded)
+        self._heard = heard = lexicon.ear.listen(folded, tracks[1::TRACKS], has_letters=LETTER in kinds)
+        bits, present = lexicon.guilt.bits, 0
+        for hit in hits:
+            present |= bits[hit[-1]]
+        for each in heard:
+            present |= each[2]
+        self.present = present  # bits of the slots that occur, before positions are checked
         self._spans: dict[int, set[Occurrence]] = {}  # by slot
         self._doubtful: dict[int, set[Occurrence]] = {}
         self._heard_spans: set[Occurrence] = set()
         self._places: dict[int, Places] = {}
+        if lexicon.odd.search(text) or lexicon.repeat.search(folded) or _A_NUMBER in kinds or LETTER in kinds:
+            self._look_again()
 
     # -- what is there at all
 
-    def _what_is_there(self) -> int:
-        present = self._plain.present()
-        for heard in self._heard:
-            present |= heard.bits
-        return present
-
-    def _look(self, kinds: str) -> Looks | None:
-        if _A_NUMBER not in kinds and not has_a_plus(self.text) and not (LETTER in kinds and has_a_sign(self.text)):
-            return None
-        looks = Looks(self.text, self._lexicon.signs)
-        for shape, slots in self._lexicon.shape_slots.items():
-            if looks.spans(shape):
-                self.present |= slots
-        return looks
-
-    def _views(self) -> tuple[_View, ...]:
+    def _look_again(self) -> None:
+        """Where a text may be read in more ways than one: numbers and addresses, signs for words, repeats."""
         lexicon = self._lexicon
-        views: tuple[_View, ...] = ()
+        views: list[View] = []
+        if lexicon.shape_slots and self._may_hold_shapes():
+            self._looks = Looks(self.text, lexicon.signs)
+            for shape, slots in lexicon.shape_slots.items():
+                if self._looks.spans(shape):
+                    self.present |= slots
         if lexicon.stand_in.search(self.text):
             read = self.text.translate(lexicon.stand_ins)
-            views = (_View(read, self._stand_in_origins, lexicon.guilt, lexicon.stand_in_bits),)
+            views.append(View(read, self._stand_in_origins, lexicon.guilt, slots_seen=lexicon.stand_in_bits))
         if lexicon.repeat.search(self.folded):
-            views += (_UnrepeatedView(self.folded, self._own_origins, lexicon.guilt, lexicon.repeated_bits),)
+            seen = lexicon.repeated_bits
+            views.append(UnrepeatedView(self.folded, self._own_origins, lexicon.guilt, slots_seen=seen))
         for view in views:
-            self.present |= view.present()
-        return views
+            self.present |= view.present
+        self._other_views = views
+
+    def _may_hold_shapes(self) -> bool:
+        kinds = self._kinds
+        return _A_NUMBER in kinds or has_a_plus(self.text) or (LETTER in kinds and has_a_sign(self.text))
 
     def excuses_among(self, slots: int) -> int:
         """Which of the slots of excuses (as bits) occur."""
         return self._excuse_bits & slots
 
-    @cached_property
-    def _excuses(self) -> _View:
+    @property
+    def _excuses(self) -> View:
         """The words that excuse, looked for only once there is something to excuse."""
-        return _View(self.folded, self._own_origins, self._lexicon.excuses, EVERY_SLOT)
+        if self._excuses_seen is None:
+            self._excuses_seen = View(self.folded, self._own_origins, self._lexicon.excuses)
+        return self._excuses_seen
 
-    @cached_property
+    @property
     def _excuse_bits(self) -> int:
-        return self._excuses.present()
+        return self._excuses.present
 
     @property
     def is_doubled(self) -> bool:
@@ -162,7 +122,7 @@ class Reading:
         return any(
             3 * len(view.folded) <= 2 * len(self.folded)
             for view in self._other_views
-            if isinstance(view, _UnrepeatedView)
+            if isinstance(view, UnrepeatedView)
         )
 
     # -- where it is, roughly
@@ -170,37 +130,42 @@ class Reading:
     @property
     def can_be_looked_over(self) -> bool:
         """Whether the words stand in the folded text alone (no signs read as words, repeats, shapes), and are few."""
-        return not self._other_views and self._looks is None and len(self._plain.hits) <= ROUGH_HITS_MAX
+        return not self._other_views and self._looks is None and len(self._hits) <= ROUGH_HITS_MAX
 
     def rough_places(self, slots: int) -> RoughPlaces:
         """Where words of several slots (as bits) seem to stand, a part of a token or of prose taken for a word too."""
         roughly: RoughPlaces = {}
-        terms = self._plain.terms
-        bits_of_entry, entries = terms.bits, terms.entries
-        hits = [hit for hit in self._plain.hits if bits_of_entry[hit[-1]] & slots]
-        for hit, last in zip(hits, terms.matcher.ends(self.folded, hits), strict=True):
-            entry = entries[hit[-1]]
-            place = (last - entry.length, last)
-            for slot in slots_in(entry.bits & slots):
-                roughly.setdefault(slot, []).append(place)
+        guilt = self._lexicon.guilt
+        bits = guilt.bits
+        hits = [hit for hit in self._hits if bits[hit[-1]] & slots]
+        for first, last, term in guilt.matcher.places(self.folded, hits):
+            _put_roughly(roughly, (first, last), bits[term] & slots)
         for heard in self._heard:
-            for slot in slots_in(heard.bits & slots):
-                roughly.setdefault(slot, []).append((heard.first, heard.last))
+            if heard.bits & slots:
+                _put_roughly(roughly, (heard.first, heard.last), heard.bits & slots)
         return roughly
 
     def is_a_rough_clause(self, first: int, last: int) -> bool:
         """Whether a place is all there is between two marks; see `is_a_clause`."""
+        before, after = self.folded[max(0, first - 1) : last], self.folded[first : last + 1]
+        if (first and self._stands_once(before)) or (last < len(self.folded) and self._stands_once(after)):
+            return False
         return self.is_a_clause(Occurrence(self.came_from[first], self.came_from[last - 1] + 1, first, last))
+
+    def _stands_once(self, stretch: str) -> bool:
+        """Whether folded characters stand in one place alone, and there as they are written, with nothing between."""
+        return stretch in self.text and self.folded.find(stretch) == self.folded.rfind(stretch)
 
     # -- where it is
 
-    @cached_property
+    @property
     def came_from(self) -> Sequence[int]:
         """For each kept character, its index in the text as written."""
-        fold = self._lexicon.fold
-        if len(self.folded) == len(self.text) and not fold.has_expanding(self.text):
-            return range(len(self.text))
-        return origins(self.text, fold)
+        if self._origins is None:
+            fold = self._lexicon.fold
+            as_written = len(self.folded) == len(self.text) and not fold.has_expanding(self.text)
+            self._origins = range(len(self.text)) if as_written else origins(self.text, fold)
+        return self._origins
 
     def _stand_in_origins(self) -> Sequence[int]:
         return origins(self.text, self._lexicon.stand_ins)
@@ -216,11 +181,13 @@ class Reading:
         """Where the words of a slot occur."""
         if slot is None:
             return _NOWHERE
-        if slot not in self._places:
-            self.locate(1 << slot)
+        places = self._places.get(slot)
+        if places is None:
+            if not self._located >> slot & 1:
+                self.locate(1 << slot)
             found = self._spans.get(slot)
-            self._places[slot] = _in_order(found) if found else _NOWHERE
-        return self._places[slot]
+            places = self._places[slot] = _in_order(found) if found else _NOWHERE
+        return places
 
     def doubtful_places(self, slot: int) -> Places:
         """The places of a slot, those among them too that only sound like its words."""
@@ -243,12 +210,12 @@ class Reading:
     def locate(self, slots: int) -> None:
         """Work out the places of several slots (as bits) in one pass over what was found."""
         wanted = self._occurs(slots & ~self._located)
+        self._located |= slots
         if not wanted:
             return
-        self._located |= wanted
         guilty = wanted & ~self._lexicon.excuse_bits
         if guilty:
-            self._place_spellings(self._plain, guilty)
+            self._place_spellings(View(self.folded, self._own_origins, self._lexicon.guilt, hits=self._hits), guilty)
             for view in self._other_views:
                 self._place_spellings(view, guilty & view.slots_seen)
             self._place_sounds(guilty)
@@ -272,30 +239,26 @@ class Reading:
         """A stretch of the text as written, counted in kept characters too."""
         return Occurrence(start, end, bisect_left(self.came_from, start), bisect_left(self.came_from, end))
 
-    def _place_spellings(self, view: _View, wanted: int) -> None:
-        bits_of_entry, entries = view.terms.bits, view.terms.entries
-        hits = [hit for hit in view.hits if bits_of_entry[hit[-1]] & wanted]
-        for hit, after in zip(hits, view.terms.matcher.ends(view.folded, hits), strict=True):
-            entry = entries[hit[-1]]
-            self._place(view, entry, after - entry.length, after, entry.bits & wanted)
-
-    def _place(self, view: _View, entry: Spelling, first: int, after: int, bits: int) -> None:
-        """Keep a hit of a view unless it is a part of a token, or prose."""
-        start, end = view.came_from[first], view.came_from[after - 1] + 1
-        if view.runs is not None:
-            if not _evenly_repeated(view.runs[first:after]):
-                return
-            end = self._end_of_run(end - 1, view.runs[after - 1])
-        if (entry.latin_head or entry.latin_tail) and not self._is_whole_token(start, end, entry):
-            return
-        if end - start > entry.length:
-            bits &= self._lexicon.noisy_bits
-            if view.runs is None and not self._is_one_phrase(start, end, view.came_from[first:after]):
-                return
-        if view is self._plain or view is self._excuses:
-            self._put(Occurrence(start, end, first, after), bits)
-        else:
-            self._put(self.ranked(start, end), bits)
+    def _place_spellings(self, view: View, wanted: int) -> None:
+        """Keep the hits of a view unless they are a part of a token, or prose."""
+        terms, came_from, runs = view.terms, view.came_from, view.runs
+        bits, entries, noisy = terms.bits, terms.entries, self._lexicon.noisy_bits
+        hits = [hit for hit in view.hits if bits[hit[-1]] & wanted]
+        for first, after, term in terms.matcher.places(view.folded, hits):
+            entry, found = entries[term], bits[term] & wanted
+            start, end = came_from[first], came_from[after - 1] + 1
+            if runs is not None:
+                if not evenly_repeated(runs[first:after]):
+                    continue
+                end = self._end_of_run(end - 1, runs[after - 1])
+            if (entry.latin_head or entry.latin_tail) and not self._is_whole_token(start, end, entry):
+                continue
+            if end - start > entry.length:
+                found &= noisy
+                if runs is None and not self._is_one_phrase(start, end, came_from[first:after]):
+                    continue
+            place = Occurrence(start, end, first, after) if came_from is self.came_from else self.ranked(start, end)
+            self._put(place, found)
 
     def _end_of_run(self, last: int, run: int) -> int:
         """Where a repeated character ends that begins at `last` in the text as written."""
@@ -321,10 +284,10 @@ class Reading:
         """The folded text, then without repeats, each with the way from its characters to the text as written."""
         yield self.folded, lambda first, last: (self.came_from[first], self.came_from[last - 1] + 1)
         for view in self._other_views if repeats else ():
-            if isinstance(view, _UnrepeatedView):
+            if isinstance(view, UnrepeatedView):
                 yield view.folded, partial(self._unrepeated_span, view)
 
-    def _unrepeated_span(self, view: _View, first: int, last: int) -> tuple[int, int]:
+    def _unrepeated_span(self, view: View, first: int, last: int) -> tuple[int, int]:
         runs = view.runs or ()
         return view.came_from[first], self._end_of_run(view.came_from[last - 1], runs[last - 1])
 
@@ -400,8 +363,8 @@ def _in_order(places: set[Occurrence]) -> Places:
     return Places(found, [place.first for place in found])
 
 
-def _evenly_repeated(runs: Sequence[int]) -> bool:
-    """Whether repeats look meant: every character equally often, or three times and more; 妈妈的 is neither."""
-    if max(runs) == 1:
-        return False
-    return len(set(runs)) == 1 or all(run == 1 or run >= 3 for run in runs)
+def _put_roughly(roughly: RoughPlaces, place: tuple[int, int], slots: int) -> None:
+    while slots:
+        slot = slots.bit_length() - 1
+        slots ^= 1 << slot
+        roughly.setdefault(slot, []).append(place)

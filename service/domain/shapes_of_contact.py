@@ -245,7 +245,8 @@ _A_SIGN = re.compile(  # the class in front lets `re` skip all other characters
 )
 
 
-_A_PLUS = re.compile("[+＋﹢⁺₊➕✚]")
+PLUS_SIGNS = "+＋﹢⁺₊➕✚"
+_A_PLUS = re.compile(f"[{PLUS_SIGNS}]")
 
 
 def has_a_plus(text: str) -> bool:

@@ -61,6 +61,7 @@ class Heard(NamedTuple):
 
 
 _Alike = tuple[str, int]  # a word under the syllables it sounds like, and its slots as bits
+_Meant = tuple[int, bool]  # the slots of a word that is meant, as bits; whether it is close enough to be sure
 _Typed = tuple[int, int]  # a way to type a word: bits of the letters where a syllable begins or ends; its slots as bits
 
 
@@ -103,10 +104,11 @@ class Ear:
         sign_of = _sign_of_syllables()
         self.signs = Signs(sign_of, syllables)
         self._alike, self._alike_words = _alike_matcher(alike, syllables, sign_of, fast)
+        self._meant: dict[str, tuple[_Meant, ...]] = {}  # what was heard before, by what was written
         self._typed, self._typed_ways, self._row_max = _typed_matcher(typed, syllables, fast)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_common_pairs": "".join(sorted(self._common_pairs))}
+        return {**self.__dict__, "_common_pairs": "".join(sorted(self._common_pairs)), "_meant": {}}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
@@ -130,29 +132,33 @@ class Ear:
         hits = self._alike.find(signs)
         if not hits:
             return heard
-        alike = self._alike_words
-        for hit, last in zip(hits, self._alike.ends(signs, hits), strict=True):
-            length, only_word, words = alike[hit[-1]]
-            written = folded[last - length : last]
-            if written != only_word:  # most hits are the word itself
-                heard += self._sounding_like(words, written, folded, last)
+        known = self._meant
+        for first, last, term in self._alike.places(signs, hits):
+            meant = known.get(folded[first:last])
+            if meant is None:
+                meant = self._learn(folded[first:last], term)
+            for bits, close in meant:  # mostly none: most hits are the word itself
+                if close:
+                    heard.append(Heard(first, last, bits, False))
+                elif not self._is_everyday(folded, first, last):
+                    heard.append(Heard(first, last, bits, False, last - first < HOMOPHONE_SYLLABLES_MIN))
         return heard
 
-    def _sounding_like(self, words: tuple[_Alike, ...], written: str, folded: str, last: int) -> Iterator[Heard]:
-        length = len(written)
-        first = last - length
-        for word, bits in words:
-            if written == word:
-                continue
-            if length > SHORT_SOUND or any(map(eq, written, word)):
-                yield Heard(first, last, bits, False)
-            elif not self._is_everyday(folded, first, last):
-                yield Heard(first, last, bits, False, length < HOMOPHONE_SYLLABLES_MIN)
+    def _learn(self, written: str, term: int) -> tuple[_Meant, ...]:
+        """What characters that sound like a term can mean, kept for the next time."""
+        meant = tuple(
+            (bits, len(written) > SHORT_SOUND or any(map(eq, written, word)))
+            for word, bits in self._alike_words[term]
+            if word != written
+        )
+        if len(self._meant) < TABLE_ENTRIES_MAX:
+            self._meant[written] = meant
+        return meant
 
     def _is_everyday(self, folded: str, first: int, last: int) -> bool:
         """Whether an everyday word of two characters has a part in a stretch."""
         pairs = self._common_pairs
-        return any(folded[place : place + 2] in pairs for place in range(max(0, first - 1), last))
+        return not pairs.isdisjoint([folded[place : place + 2] for place in range(first - 1 if first else 0, last)])
 
     def _typed_in(self, folded: str) -> Iterator[Heard]:
         for begin, stop, typed in self._near_letters(folded):
@@ -167,11 +173,10 @@ class Ear:
             begins = list(accumulate(map(len, syllables), initial=0))
             typed_from, typed_to = begins[typed[0] - begin], begins[typed[1] - begin]
             unit_at = dict(zip(begins, range(len(begins)), strict=True))
-            for hit, last_letter in zip(hits, self._typed.ends(letters, hits), strict=True):
-                length, ways = self._typed_ways[hit[-1]]
-                if last_letter > typed_from and last_letter - length < typed_to:
-                    units = unit_at.get(last_letter - length), unit_at.get(last_letter)
-                    yield from _heard_typed(part, begin, begins, units, ways)
+            for first, last, term in self._typed.places(letters, hits):
+                if last > typed_from and first < typed_to:
+                    units = unit_at.get(first), unit_at.get(last)
+                    yield from _heard_typed(part, begin, begins, units, self._typed_ways[term])
 
     def _near_letters(self, folded: str) -> Iterator[tuple[int, int, tuple[int, int]]]:
         """The stretches that can hold a word some of which is typed, and from where to where letters stand in them."""
@@ -230,8 +235,8 @@ def _sign_of_syllables() -> dict[str, str]:
 
 def _alike_matcher(
     spoken: Iterable[Spoken], syllables: SyllableTable, sign_of: dict[str, str], fast: bool | None
-) -> tuple[Matcher, Sequence[tuple[int, str, tuple[_Alike, ...]]]]:
-    """The matcher, and for each of its terms the length, the word if it is the only one, and all words."""
+) -> tuple[Matcher, Sequence[tuple[_Alike, ...]]]:
+    """The matcher, and for each of its terms the words that sound so."""
     entries: dict[str, dict[str, int]] = {}
     for word, slot, row in _rows(spoken, syllables, HOMOPHONE_SYLLABLES_MIN, HOMOPHONE_SYLLABLES_MIN_GROUPED):
         try:
@@ -241,18 +246,13 @@ def _alike_matcher(
         words = entries.setdefault(signs, {})
         words[word] = words.get(word, 0) | 1 << slot
     ordered = sorted(entries)
-    return new_matcher(ordered, fast=fast), tuple(_sounded_alike(entries[signs]) for signs in ordered)
-
-
-def _sounded_alike(words: dict[str, int]) -> tuple[int, str, tuple[_Alike, ...]]:
-    alike = tuple(words.items())
-    return len(alike[0][0]), alike[0][0] if len(alike) == 1 else "", alike
+    return new_matcher(ordered, fast=fast), tuple([tuple(entries[signs].items()) for signs in ordered])
 
 
 def _typed_matcher(
     spoken: Iterable[Spoken], syllables: SyllableTable, fast: bool | None
-) -> tuple[Matcher, Sequence[tuple[int, tuple[_Typed, ...]]], int]:
-    """The matcher, for each of its terms its length and the ways it can be typed, and the most syllables of a word."""
+) -> tuple[Matcher, Sequence[tuple[_Typed, ...]], int]:
+    """The matcher, for each of its terms the ways it can be typed, and the most syllables of a word."""
     entries: dict[str, dict[tuple[str, ...], int]] = {}
     row_max = 0
     for _, slot, row in _rows(spoken, syllables, TYPED_SYLLABLES_MIN, TYPED_SYLLABLES_MIN_GROUPED):
@@ -260,9 +260,7 @@ def _typed_matcher(
         ways[row] = ways.get(row, 0) | 1 << slot
         row_max = max(row_max, len(row))
     ordered = sorted(entries)
-    typed = tuple(
-        (len(letters), tuple((_edges(row), bits) for row, bits in entries[letters].items())) for letters in ordered
-    )
+    typed = tuple(tuple((_edges(row), bits) for row, bits in entries[letters].items()) for letters in ordered)
     return new_matcher(ordered, fast=fast), typed, row_max
 
 

@@ -49,14 +49,6 @@ class Asked(NamedTuple):
     questions: Sequence[str | None]
 
 
-class _Start(NamedTuple):
-    """A rule that a slot can start, and what else must be there."""
-
-    rule: int
-    slots: tuple[int, ...]
-    near: NearSlots | None  # None: the slot alone is enough
-
-
 class Sieve:
     """Tells which of many texts could break a rule at all; never too few."""
 
@@ -72,11 +64,12 @@ class Sieve:
         self._wholes: defaultdict[str, set[int]] = defaultdict(set)
         for form, numbers in rules.whole.items():
             self._wholes[_core(form)].update(numbers)
-        self._starts = {slot: tuple(_starts_of(rules, slot, starts)) for slot, starts in rules.starts.items()}
-        self._lengths = np.array([entry.length for entry in rules.lexicon.guilt.entries] or [0], dtype=np.int64)
+        self._ways = {
+            slot: [(way, tuple(slots_in(way.need))) for way in start.ways] for slot, start in rules.starts.items()
+        }
         self._first_slot, self._slots = _slots_by_entry(rules.lexicon.guilt.bits)
         self._slot_count = 1 + max(
-            (slot for starts in self._starts.values() for s in starts for slot in s.slots), default=0
+            (slot for ways in self._ways.values() for _, needed in ways for slot in needed), default=0
         )
 
     def suspects(self, texts: Sequence[str], asked: Asked) -> list[int]:
@@ -164,15 +157,15 @@ class Sieve:
         present = np.zeros((self._slot_count, len(suspected)), dtype=bool)
         inside = hits.slots < self._slot_count
         present[hits.slots[inside], hits.places[inside]] = True
-        for slot, starts in self._starts.items():
+        for slot, ways in self._ways.items():
             started = np.flatnonzero(present[slot] & ~suspected)
-            for start in starts if len(started) else ():
+            for way, slots in ways if len(started) else ():
                 there = started
-                for needed in start.slots:
+                for needed in slots:
                     there = there[present[needed, there]]
                 for place in there.tolist():
-                    if not suspected[place] and self._applies(start.rule, place, asked):
-                        suspected[place] = start.near is None or hits.are_near(place, start.near)
+                    if not suspected[place] and self._applies(way.rule, place, asked):
+                        suspected[place] = way.near is None or hits.are_near(place, way.near)
 
     def _applies(self, number: int, place: int, asked: Asked) -> bool:
         rule = self._rules.rules[number].rule
@@ -185,12 +178,10 @@ class _Hits:
     """The words found in a block, by message: as written and as they sound; in characters that the fold keeps."""
 
     def __init__(self, sieve: Sieve, text: str, folded: Array, message: Array) -> None:
-        found = sieve._lexicon.guilt.matcher.find(text)
-        count = len(found)
-        width = len(found[0]) if found else 1
-        numbers = np.fromiter(chain.from_iterable(found), dtype=np.int64, count=count * width).reshape(-1, width)
-        entries = numbers[:, -1]
-        ends = np.fromiter(sieve._lexicon.guilt.matcher.ends(text, found), dtype=np.int64, count=count)
+        matcher = sieve._lexicon.guilt.matcher
+        found = matcher.places(text, matcher.find(text))
+        rows = np.fromiter(chain.from_iterable(found), dtype=np.int64).reshape(-1, 3)
+        firsts, lasts, entries = rows[:, 0], rows[:, 1], rows[:, 2]
         signs = sieve._signs[folded].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
         heard = [
             (slot, each.first, each.last)
@@ -199,12 +190,12 @@ class _Hits:
         ]
         sounds = np.array(heard, dtype=np.int64).reshape(-1, 3)
         widths = np.diff(sieve._first_slot)[entries]
-        of_hit = np.repeat(np.arange(count), widths)
+        of_hit = np.repeat(np.arange(len(rows)), widths)
         offsets = np.arange(len(of_hit)) - np.repeat(np.cumsum(widths) - widths, widths)
         slots = sieve._slots[sieve._first_slot[entries][of_hit] + offsets]
         self.slots = np.concatenate([slots, sounds[:, 0]])
-        self._lasts = np.concatenate([ends[of_hit], sounds[:, 2]])
-        self._firsts = np.concatenate([(ends - sieve._lengths[entries])[of_hit], sounds[:, 1]])
+        self._lasts = np.concatenate([lasts[of_hit], sounds[:, 2]])
+        self._firsts = np.concatenate([firsts[of_hit], sounds[:, 1]])
         self.places = message[self._lasts - 1]
 
     @cached_property
@@ -233,17 +224,6 @@ class _Hits:
 def _gap(one: tuple[int, int], other: tuple[int, int]) -> int:
     """Characters between two words; less than none where they overlap."""
     return max(one[0], other[0]) - min(one[1], other[1])
-
-
-def _starts_of(rules: CompiledRules, slot: int, starts: Iterable[tuple[int, int]]) -> Iterator[_Start]:
-    """What a slot can start: a rule by itself, or each of its groups of words that need the very same slots."""
-    for number, need in starts:
-        if need == 1 << slot:
-            yield _Start(number, (slot,), None)
-        else:
-            for near in rules.rules[number].nears:
-                if near.need == need:
-                    yield _Start(number, tuple(slots_in(need)), near)
 
 
 def _slots_by_entry(bits: Sequence[int]) -> tuple[Array, Array]:
