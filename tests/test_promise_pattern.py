@@ -16,6 +16,7 @@ from service.domain import (
     promise_actions,
     promise_amount,
     promise_clauses,
+    promise_scope,
     promise_spelling,
     promise_time,
     promise_tone,
@@ -27,7 +28,7 @@ from service.domain.promise_pattern import Cued, cues_by_char, together
 from service.domain.promise_question import _asks, asked_by
 from service.domain.promise_spelling import spell
 
-MODULES = (promise_actions, promise_amount, promise_clauses, promise_time, promise_tone, promise_wording)
+MODULES = (promise_actions, promise_amount, promise_clauses, promise_scope, promise_time, promise_tone, promise_wording)
 CUED = [
     pytest.param(pattern, id=f"{module.__name__.rpartition('.')[2]}.{name}")
     for module in MODULES

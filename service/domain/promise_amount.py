@@ -48,7 +48,7 @@ _SUM: Final = rf"""
     (?:
         (?P<yuan>{_YUAN})(?:钱)?
         (?:零?(?P<jiao>[0-9]|[一二两三四五六七八九])(?P<jiao_unit>[角毛])?(?:(?P<fen>[0-9]|[一二三四五六七八九])分?)?
-           (?![0-9.天日个件号点小时百千万十%折年月周工分秒]))?
+           (?![0-9.天日个件号点小时百千万十%折年月周工分秒块元]))?
       | (?P<small>[角毛]|分(?!钟|之|期|批|开|别|拣|拨))
     )
 """
@@ -63,7 +63,7 @@ MONEY: Final = gated(
 _NO_UNIT: Final = r"(?![0-9.天日个件号点小时分秒年月周工次份套双台条包盒瓶箱只把支本张下单位楼层折倍%kg克斤米厘半h:/-])"
 BARE: Final = Cued(
     "0123456789万千十百",
-    r"(?:退款|退还|退给|退|补偿|补给|补贴|补|赔偿|赔付|赔给|赔|返现|返还|返|红包|差价|运费|邮费|金额|款|打)"
+    r"(?:退款|退还|退给|退|(?<!相)差|补偿|补给|补贴|补|赔偿|赔付|赔给|赔|返现|返还|返|红包|差价|运费|邮费|金额|款|打)"
     r"(?:您|你|客户|消费者|买家|顾客|他|她|给您|给你|给客户|给消费者|给买家|给他|给她|是|为|至少|最多|个|了|款)?"
     rf"(?P<number>{_ARABIC}|[零一二两三四五六七八九]{{0,3}}[十百千万][零一二两三四五六七八九十百千万]{{0,8}})"
     rf"(?:(?:-|~|到|至)(?P<upper>{_ARABIC}))?(?P<scale>[wk万千百])?{_NO_UNIT}",
@@ -72,9 +72,9 @@ SIGNED: Final = gated(
     "0123456789r¥一七万三两九二五人俩八六十千四百陆零",
     rf"(?:¥|rmb|人民币)(?P<number>{_ARABIC})(?:(?:-|~|到|至)¥?(?P<upper>{_ARABIC}))?(?P<scale>[wk万千百])?"
     rf"|(?P<said>{_ARABIC}|{_HAN})(?=的?(?:无门槛)?(?:现金)?(?:红包|优惠券|代金券|抵用券|券|补偿金?|赔偿金?|差价))"
-    r"|(?P<offer>(?<![0-9./:-])[0-9]{1,5})(?=(?:可以|能|我们?)(?:退|赔|补(?!发|寄)))",
-    second="0123456789,.m一七万三两九二五俩八六十千四百陆零民的无现红优代抵券补赔差可能我",
-    letters="r¥人代以价偿券惠我抵红能",
+    r"|(?P<offer>(?<![0-9./:-])[0-9]{1,5}(?:\.[0-9]{1,2})?)(?=(?:可以|能|我们?|全额?|都|直接|给(?:他|您|客户|买家|消费者)){0,2}(?:退(?!货)|赔|补(?!发|寄)))",
+    second="0123456789,.m一七万三两九二五俩八六十千四百陆零民的无现红优代抵券补赔差可能我全都直给退",
+    letters="r¥人代价偿券惠抵红补赔退",
 )
 SHARE: Final = Cued(
     "%百成半",
@@ -156,7 +156,7 @@ def find_sums(text: str, cues: int) -> list[Sum]:
     """Every sum of money in a text in the one spelling, in order; a bare number counts after a money verb (退50)."""
     found = [_read_money(hit, text) for hit in MONEY.finditer(text)] if cues & MONEY.bit else []
     if not cues & (SIGNED.bit | BARE.bit):
-        return found
+        return _side_by_side(found, text) if len(found) > 1 else found
     signed = [(hit, hit.start()) for hit in SIGNED.finditer(text)] if cues & SIGNED.bit else []
     bare = [(hit, hit.start("number")) for hit in BARE.finditer(text)] if cues & BARE.bit else []
     taken = {at for known in found for at in range(known.start, known.end)} if signed or bare else set()
@@ -169,7 +169,22 @@ def find_sums(text: str, cues: int) -> list[Sum]:
         upper = _yuan_in_fen(hit["upper"], hit["scale"]) if hit["upper"] else None
         found.append(Sum(start, end, fen, upper if upper and fen and upper > fen else None))
     found.sort(key=lambda known: known.start)
-    return found
+    return _side_by_side(found, text)
+
+
+_BETWEEN: Final = frozenset(("", "、", "或", "或者", "还是", "的"))
+
+
+def _side_by_side(found: list[Sum], text: str) -> list[Sum]:
+    """十块八块, 20或者30元: one sum, left open."""
+    kept: list[Sum] = []
+    for each in found:
+        last = kept[-1] if kept else None
+        if last is not None and text[last.end : each.start] in _BETWEEN:
+            kept[-1] = last._replace(end=each.end, vague=True)
+        else:
+            kept.append(each)
+    return kept
 
 
 class Share(NamedTuple):

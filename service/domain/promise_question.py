@@ -49,12 +49,16 @@ def _asked_on(question: str, day: date) -> tuple[Ask, ...] | None:
 def _asks(reading: Reading) -> tuple[Ask, ...]:
     asks: dict[str, Ask] = {}
     bare_due = None
+    answer_wanted = False
     for statement in reading.statements:
         if statement.kind != "act":
             if statement.kind in ("bare", "asking", "proposal", "other") and statement.deadline is not None:
                 bare_due = statement.deadline.due_at
             continue
-        if statement.tone == "refused" or (statement.action == "reply_later" and not statement.deadline):
+        if statement.tone == "refused":
+            continue
+        if statement.action == "reply_later" and not statement.deadline:
+            answer_wanted = answer_wanted or statement.open_asking  # 什么时候能给答复, not 请回复平台
             continue
         action = action_of(statement.action, statement)
         due_at = statement.deadline.due_at if statement.deadline else None
@@ -71,6 +75,8 @@ def _asks(reading: Reading) -> tuple[Ask, ...]:
             concrete=concrete or (known.concrete if known else False),
         )
         bare_due = None
+    if answer_wanted and not asks:
+        asks["reply_later"] = Ask("reply_later", bare_due, None, None, full=False, partial=False, concrete=False)
     return tuple(asks.values())
 
 

@@ -6,12 +6,14 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from operator import attrgetter
 from typing import Final, Protocol, TypeVar
 
 from service.domain.promise_actions import Act
 from service.domain.promise_amount import Share, Sum
 from service.domain.promise_pattern import Cued, together
+from service.domain.promise_plain import Known
 from service.domain.promise_time import Deadline
 
 
@@ -34,6 +36,7 @@ class Statement:
     share: int | None = None
     full: bool = False
     partial: bool = False
+    some: bool = False  # 部分
     latest: bool = False  # 最晚
     correcting: bool = False  # 不对,是后天
     demanded: bool = False  # 客户要求退款: somebody else's wish, which an answer may grant
@@ -45,8 +48,18 @@ class Statement:
     consequence: bool = False
     event: bool = False  # the condition is something that must happen first: a span of hours runs from then
     verb: str = ""
+    verb_start: int = 0
+    verb_end: int = 0
     weighing: bool = False  # 我核实一下: an answer may still be promised
+    carried: bool = False  # 快递明天来取件: the carrier's act, which answers only who asked for it
+    strange: bool = False  # beside a promise, and not understood
+    foreign: bool = False  # in somebody else's words
     doubting: bool = False  # 不过我得问问: takes the firmness out of what stands beside it
+
+    def is_of(self, said_at: datetime) -> bool:
+        """Whether its time is of the day it was said."""
+        due_at = self.deadline.due_at if self.deadline is not None else None
+        return due_at is not None and due_at.date() == said_at.date()
 
 
 @dataclass(slots=True)
@@ -60,6 +73,7 @@ class Reading:
     shares: list[Share]
     acts: list[Act]
     statements: list[Statement] = field(default_factory=list)
+    known: Known | None = None  # made only where something is done
 
 
 _TAIL_CHARS: Final = 4  # 退款出去了: what is looked at behind an action
@@ -68,10 +82,11 @@ _TAIL_CHARS: Final = 4  # 退款出去了: what is looked at behind an action
 class Clause:
     """A stretch of a text between separators, with the cues in it; `asked` if a question mark follows."""
 
-    __slots__ = ("acts", "asked", "cues", "deadlines", "end", "sentence", "shares", "start", "sums", "text")
+    __slots__ = ("acts", "asked", "cues", "deadlines", "end", "known", "sentence", "shares", "start", "sums", "text")
 
     def __init__(self, reading: Reading, start: int, end: int, sentence: int, *, asked: bool) -> None:
         self.text = reading.text
+        self.known = reading.known
         self.start = start
         self.end = end
         self.sentence = sentence

@@ -9,8 +9,9 @@ from typing import Final, NamedTuple
 
 from service.domain.calendar import SHANGHAI
 from service.domain.canonical import Canonical, canonical
-from service.domain.promise_answers import Draft, Resolver
+from service.domain.promise_answers import drafts_of
 from service.domain.promise_clauses import read
+from service.domain.promise_draft import Draft
 from service.domain.promise_question import action_of, asked_by
 from service.domain.promise_spelling import Spelled, spell
 from service.domain.promise_statement import Reading
@@ -79,7 +80,7 @@ def extract(text: str, question: str | None, said_at: datetime, order: OrderFact
     spelled = spell(text)
     reading = read(spelled.text, local, acts_only=not question)
     asks = asked_by(question, local) if question and _may_answer(reading) else ()
-    drafts = Resolver(reading, asks, local).drafts()
+    drafts = drafts_of(reading, asks)
     drafts.sort(key=attrgetter("start"))
     return [_finish(draft, spelled, order) for draft in drafts]
 

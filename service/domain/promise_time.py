@@ -27,10 +27,13 @@ _PART_ENDS: Final = (
 _PART_END: Final = {word: hour for words, hour in _PART_ENDS for word in words.split("|")}
 _AFTER_DAY: Final = "(?<=[今明天日号一二三四五六末])"  # 早 and 晚 alone are no times: 早拍早发货
 _PART: Final = "|".join(
-    {"早": f"{_AFTER_DAY}早(?![就已些点日])", "晚": f"{_AFTER_DAY}晚(?![点些安会于了])"}.get(word, word)
+    {
+        "早": f"(?:{_AFTER_DAY}|(?=早[0-9七八九十]{{1,2}}点))早(?![就已些点日])",
+        "晚": f"(?:{_AFTER_DAY}|(?=晚[0-9五六七八九十]{{1,3}}点))晚(?![点些安会于了])",
+    }.get(word, word)
     for word in sorted(_PART_END, key=len, reverse=True)
 )
-_NUM: Final = r"[0-9]{1,3}|[零一二两三四五六七八九十廿]{1,4}|半"
+_NUM: Final = r"[0-9]{1,3}|[零一二两俩仨三四五六七八九十廿]{1,4}|半"
 _SMALL: Final = r"[0-9]{1,2}|[零一二两三四五六七八九十廿]{1,3}"
 _DASH: Final = r"(?:-|~|到|至|或者?|、)"
 _DAYS: Final = "|".join(words for words, _ in RELATIVE_DAY)
@@ -75,11 +78,11 @@ _DATE_AHEAD: Final = ahead(
     alone="今明",
 )
 _SPAN_AHEAD: Final = ahead(
-    "0123456789一七三两九二五享保八六十半四已廿支用第等花质超过都零",
-    "-0123456789hm~、一七三两个九了二五交享价保修八六分到刻十半去受周四天小工已廿或持支日星月用礼第等经至花质超过都钟零",
+    "0123456789一七三两俩仨九二五享保八六十半四已廿支用第等花质超过都零",
+    "-0123456789hm~、一七三两俩仨个九了二五交享价保修八六分到刻十半去受周四天小工已廿或持支日星月用礼第等经至花质超过都钟零",
 )
 TOKEN: Final = gated(
-    "0123456789一七三上下两中九二五享今保傍元八六凌前十午半即双后周四国圣夜大已年廿当支早明星昨"
+    "0123456789一七三上下两中九二五享今仨保俩傍元八六凌前十午半即双后周四国圣夜大已年廿当支早明星昨晌晚月本次正深清用的礼第等花质超过这都隔零"
     "晌晚月本次正深清用的礼第等花质超过这都隔零",
     rf"(?P<date>{_DATE_AHEAD}(?:{_DATE}))|(?P<span>{_SPAN_AHEAD}{_SPAN})|(?P<clock>{_CLOCK})|(?P<part>{_PART})",
     flags=re.VERBOSE,
@@ -128,10 +131,15 @@ class _Parts:
     digital: bool = False  # 5:00, the 24-hour clock
 
 
+_ONE_OCLOCK: Final = re.compile(r"一(?:点(?:钟|半|整|前|之前|以前|左右|[一二三四五零十0-9])|时|:)")
+
+
 def _read_clock(hit: re.Match[str], parts: _Parts) -> bool:
     said, half_past, quarter, said_minute, colon, said_to, half_to, colon_to = hit.group(
         "hour", "half_past", "quarter", "minute", "colon", "hour_to", "half_to", "colon_to"
     )
+    if said == "一" and not (said_to or parts.part or parts.day) and not _ONE_OCLOCK.match(hit.string, hit.start()):
+        return False  # 补一点: a little
     hour = spoken_number(said_to or said)
     if hour is None or hour > 24:
         return False
@@ -289,7 +297,9 @@ def _finish(parts: _Parts, text: str, said_at: datetime, found: list[Deadline]) 
     hourly = _hourly(parts, said_at.date())
     last = found[-1] if found else None
     if last is not None and not past and text[last.end : parts.start] in _RANGES and last.due_at and due_at:
-        last.end, last.due_at, last.soft = end, max(last.due_at, due_at), last.soft or soft is not None
+        chosen = "或" in text[last.end : parts.start] or text[last.end : parts.start] == "还是"  # 明天或后天: left open
+        last.soft = last.soft or soft is not None or chosen
+        last.end, last.due_at = end, max(last.due_at, due_at)
         last.hourly = last.hourly or hourly
         return
     found.append(

@@ -6,25 +6,37 @@ import re
 from datetime import datetime
 from typing import Final
 
+from service.domain import promise_scope as scope
 from service.domain import promise_wording as words
 from service.domain.promise_actions import Act
 from service.domain.promise_pattern import Cued
+from service.domain.promise_plain import COMMITTING, GOODS, OBJECT, PARTICLES, PLACE, Known
 from service.domain.promise_statement import Clause, Statement, within, without
 
-_MARKS: Final = re.compile(r"[\W_\x00]")
-_BARE_ACT_CHARS_MAX: Final = 2  # choice: 退款吧, 补发哦
 _LATE_NO: Final = Cued("以做办及困太现能行", r"不行|不可以|做不到|没办法|办不到|来不及|不现实|有困难|不太可能|不可能")
-_MONEY_ACTIONS: Final = frozenset(("refund", "compensate"))
 _GOODS_ACTIONS: Final = frozenset(("resend", "exchange", "ship"))
+_MONEY_ACTIONS: Final = frozenset(("refund", "compensate"))
 
 
 def tone_of(statement: Statement, act: Act, act_end: int, clause: Clause, said_at: datetime) -> str:
     a = statement.start
     if clause.asked or clause.find(words.ASKING, clause.start, clause.end):
         statement.open_asking = clause.find(words.OPEN_ASKING, clause.start, clause.end) is not None
+        statement.doubting = not clause.asked and clause.find(scope.DOUBT, clause.start, clause.end) is not None
         return "none"
-    doer = clause.find(words.OTHER_DOER, a, act_end) if act.action != "pickup" else None
-    if doer is not None or _is_fact(statement, act, act_end, clause, said_at) or _is_policy(clause):
+    doer = clause.find(words.OTHER_DOER, a, act_end)
+    if doer is not None and doer.group("straight") is not None and doer.end() != act.start:
+        doer = None
+    statement.carried = doer is not None and act.action == "pickup"
+    if clause.find(scope.COMPLAINT, a, act.start):
+        return "none"
+    if clause.find(scope.SAID, a, act.start) or clause.find(scope.BUYER_VOICE, a, statement.end):
+        return "none"
+    if (
+        (doer is not None and not statement.carried)
+        or _is_fact(statement, act, act_end, clause, said_at)
+        or _is_policy(clause)
+    ):
         return "none"
     if clause.find(words.DOUBLE_NO, a, act.end):
         return "hedged"
@@ -37,10 +49,17 @@ def tone_of(statement: Statement, act: Act, act_end: int, clause: Clause, said_a
         return "conditional"
     if _is_then(statement, act, clause):
         return "conditional"
-    if _is_hedged(statement, act, clause) or not _is_plain(statement, clause):
+    if _is_hedged(statement, act, clause) or not _is_plain(statement, act_end, clause):
         return "hedged"
     if act.action == "reply_later" and statement.deadline is None:
         return "hedged"  # choice: an answer some time later is no promise
+    strings = clause.find(scope.STRINGS, clause.start, act.start)
+    if (
+        strings is not None
+        and not statement.correcting
+        and not scope.NO_STRING.search(clause.text, clause.start, act.start)
+    ):
+        return "conditional"
     return "unconditional" if _commits(statement, act, act_end, clause) else "none"
 
 
@@ -54,13 +73,20 @@ def _is_then(statement: Statement, act: Act, clause: Clause) -> bool:
     return words.BEFORE_THEN.fullmatch(before) is None
 
 
-def _is_plain(statement: Statement, clause: Clause) -> bool:
-    """Whether nothing stands in the clause that the grammar does not know: the unknown is not confirmed."""
-    a, b = statement.start, statement.end
-    left = _MARKS.sub("", words.PLAIN.sub("", without(clause.text, a, b, clause.spans(a, b))))
-    if left and statement.action in _GOODS_ACTIONS:
-        left = _MARKS.sub("", words.PLAIN.sub("", words.GOODS.sub("", without(clause.text, a, b, clause.spans(a, b)))))
-    return not left or (len(left) == 1 and words.RISKY.search(left) is None)
+def _is_plain(statement: Statement, act_end: int, clause: Clause) -> bool:
+    """Whether nothing stands about an action that the grammar does not know."""
+    a, b, text, known = statement.start, statement.end, clause.text, clause.known
+    assert known is not None, "made with the first action"
+    if known.holds(a, b):
+        return True
+    if statement.action in _GOODS_ACTIONS:
+        if statement.action != "ship" and known.holds(a, act_end) and OBJECT.fullmatch(text, act_end, b):
+            return True
+        left = GOODS.sub("", without(text, a, b, clause.spans(a, b)))
+    else:
+        left = without(text, a, b, clause.spans(a, b))
+    left = PLACE.sub("", left)
+    return Known(left).holds(0, len(left))
 
 
 def _commits(statement: Statement, act: Act, act_end: int, clause: Clause) -> bool:
@@ -68,8 +94,9 @@ def _commits(statement: Statement, act: Act, act_end: int, clause: Clause) -> bo
     if statement.deadline is not None or statement.amount is not None or statement.share is not None:
         return True
     a, b = statement.start, statement.end
-    beside = (act.start - a) + (b - act_end)
-    return beside <= _BARE_ACT_CHARS_MAX or words.COMMITTING.search(clause.text, a, b) is not None
+    if PARTICLES.fullmatch(clause.text, a, act.start) and PARTICLES.fullmatch(clause.text, act_end, b):
+        return True
+    return COMMITTING.search(clause.text, a, b) is not None
 
 
 _POLICY: Final = Cued("享参支由", r"(?:支持|享受|享有|参加|参与).{0,8}(?:无理由|运费险|保价|质保|包退|包换)|无理由退")
@@ -90,7 +117,11 @@ def _is_refused(statement: Statement, act: Act, act_end: int, clause: Clause) ->
 
 def _is_hedged(statement: Statement, act: Act, clause: Clause) -> bool:
     text, deadline, amount = clause.text, statement.deadline, statement.amount
+    if statement.latest and deadline is not None and not deadline.soft and amount is None:
+        return clause.find(words.HEDGE, deadline.start, statement.end) is not None
     if (deadline is not None and deadline.soft) or (amount is not None and amount.vague):
+        return True
+    if act.action in _MONEY_ACTIONS and amount is None and clause.find(scope.LITTLE, statement.start, statement.end):
         return True
     if clause.find(words.LOOKING_INTO, statement.start, act.start):
         return True
@@ -108,6 +139,14 @@ def _is_over(statement: Statement, said_at: datetime) -> bool:
     return due_at is not None and due_at <= said_at
 
 
+_FAR_DAYS: Final = 20  # choice: 14号发的, said on the 15th, is the 14th that was
+
+
+def _is_far(statement: Statement, said_at: datetime) -> bool:
+    due_at = statement.deadline.due_at if statement.deadline is not None else None
+    return due_at is not None and (due_at - said_at).days >= _FAR_DAYS
+
+
 def _is_fact(statement: Statement, act: Act, act_end: int, clause: Clause, said_at: datetime) -> bool:
     """已发货, 昨天退了, 发货了, 正在退款: it happened, or it goes on; nothing is promised."""
     text, a = clause.text, statement.start
@@ -119,7 +158,13 @@ def _is_fact(statement: Statement, act: Act, act_end: int, clause: Clause, said_
         return True
     if not timed and clause.cues & words.HAPPENED_TO.bit and words.HAPPENED_TO.match(text[act_end : statement.end]):
         return True
-    if text.startswith("的", act_end) and _is_over(statement, said_at):
+    if _is_over(statement, said_at) and (statement.is_of(said_at) or text.startswith("的", act_end)):
+        return True
+    if (
+        text.startswith("的", act_end)
+        and _is_far(statement, said_at)
+        and words.FUTURE.search(text, a, act.start) is None
+    ):
         return True
     if not timed and text.startswith("的", act_end) and words.PLACED.search(text, a, act.start):
         return True
@@ -129,6 +174,7 @@ def _is_fact(statement: Statement, act: Act, act_end: int, clause: Clause, said_
         ):
             continue
         return not (timed and words.ARRANGED.search(text, a, act_end))
-    if not later and clause.follows(words.FACT_AFTER, act_end):
+    behind = act_end - (text[act_end - 1] == "了")  # 退了两次: the 了 belongs to the verb
+    if not later and clause.follows(words.FACT_AFTER, behind) and not (timed and "把" in text[a : act.start]):
         return words.FUTURE.search(text, a, act.start) is None
     return clause.find(words.ONGOING, a, act.start) is not None and not timed

@@ -1,0 +1,51 @@
+"""A promise while its neighbours may still change it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from service.domain.promise_amount import Sum
+from service.domain.promise_statement import Statement
+
+REFUNDS: Final = frozenset(("refund", "partial_refund"))
+
+
+@dataclass(slots=True)
+class Draft:
+    """A promise while its neighbours may still change it."""
+
+    wording: str
+    action: str
+    start: int
+    end: int
+    sentence: int
+    due_at: datetime | None = None
+    amount: Sum | None = None
+    share: int | None = None
+    full: bool = False
+    partial: bool = False
+    arrival: bool = False
+    verb: str = ""
+    from_question: bool = False
+    more: bool = False  # 多了退不了: of what goes beyond
+    some: bool = False  # 退一部分: how much is not said
+    revoking: bool = False  # 哦不对,发不了
+
+
+def same(one: str, other: str) -> bool:
+    return one == other or (one in REFUNDS and other in REFUNDS)
+
+
+def takes_back(earlier: Draft, refused: Draft) -> bool:
+    """可以退货,但不能退款: a bare no behind a bare yes; a no to another time, sum or part takes nothing back."""
+    stated = (refused.due_at, refused.amount, refused.share)
+    parts = earlier.partial or refused.partial or refused.full or refused.more
+    return not any(stated) and not parts and refused.sentence - earlier.sentence <= 1 + refused.revoking
+
+
+def take_fields(draft: Draft, statement: Statement) -> None:
+    draft.due_at = statement.deadline.due_at if statement.deadline else None
+    draft.amount, draft.share = statement.amount, statement.share
+    draft.full, draft.partial = statement.full, statement.partial

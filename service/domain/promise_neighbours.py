@@ -1,0 +1,314 @@
+"""Statements made promises: each bears on its neighbours, in its sentence and, where it stands alone, the next ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice, takewhile
+from typing import Final
+
+from service.domain.promise_draft import REFUNDS, Draft, same, take_fields, takes_back
+from service.domain.promise_question import Ask, action_of
+from service.domain.promise_scope import BEYOND
+from service.domain.promise_statement import Reading, Statement
+
+_LOOK_BACK_MAX: Final = 20  # choice: how many earlier promises of a text a new one is compared with
+_GOODS_BACK: Final = frozenset(("refund", "partial_refund", "exchange", "resend", "compensate"))
+_PAYING: Final = frozenset(("打款", "转账给", "到账"))
+_DOING: Final = frozenset(("act", "bare", "generic", "yes"))
+_SENDING: Final = frozenset(("ship", "resend", "exchange"))
+
+
+class Neighbours:
+    """Walks the statements once, letting each bear on its neighbours."""
+
+    def __init__(self, reading: Reading, asks: tuple[Ask, ...]) -> None:
+        self.reading = reading
+        self.asks = list(asks)
+        self.found: list[Draft] = []
+        self.pending: Statement | None = None  # a time or sum that stands before its action
+        self.hedge_sentence = -1
+        self.condition_sentence = -1
+        self.sentence = 0
+        self.correcting = False
+        self.event_sentence = -1
+        self.acting = {each.sentence for each in reading.statements if each.kind in _DOING and each.tone != "none"}
+        self.followed = False  # the condition of the sentence has its own consequence: 有问题,随时联系我们
+        self.told = False  # a refund was told as a fact
+        self.weighing = False  # the hedge of the sentence is only that somebody will look into it
+
+    def drafts(self) -> list[Draft]:
+        """What the statements promise, soften or refuse themselves, before the question is looked at."""
+        for index, statement in enumerate(self.reading.statements):
+            if statement.sentence != self.sentence:
+                self._next_sentence(statement.sentence)
+            handler = getattr(self, f"_on_{statement.kind}", None)
+            if handler is not None:
+                handler(statement, index)
+            if statement.doubting:
+                self._doubt(statement)
+            elif statement.strange:
+                self.hedge_sentence, self.weighing = statement.sentence, False
+                self._soften(statement.sentence - (statement.sentence not in self.acting))
+        if self.correcting:  # 等等,看错单了: what was said does not stand, and nothing came in its place
+            self._soften(self.sentence - 2)
+        return [draft for draft in self.found if draft.wording != "none"]
+
+    def _next_sentence(self, sentence: int) -> None:
+        """A doubt or a condition that stands alone in its sentence bears on the next one, too."""
+        bears = self.sentence not in self.acting and sentence == self.sentence + 1
+        hedged = bears and self.hedge_sentence == self.sentence
+        tied = bears and self.condition_sentence == self.sentence and not self.followed
+        self.hedge_sentence = sentence if hedged else -1
+        self.condition_sentence = sentence if tied else -1
+        self.sentence, self.pending, self.followed = sentence, None, False
+
+    def _on_act(self, statement: Statement, index: int) -> None:
+        if statement.demanded:
+            self._adopt_demand(statement)
+            return
+        if statement.tone == "none" or (statement.carried and not self._asks_for("pickup")):
+            self.pending = None
+            self.told = self.told or (not statement.demanded and statement.action in REFUNDS)
+            return
+        if statement.arrival and self.told and not any(same(draft.action, "refund") for draft in self.found):
+            return  # 已退,3天内到账
+        draft = Draft(
+            statement.tone, statement.action, statement.start, statement.end, statement.sentence, verb=statement.verb
+        )
+        take_fields(draft, statement)
+        draft.arrival = statement.arrival
+        draft.some = statement.some
+        if self.pending is not None:
+            self._take_pending(draft)
+        if statement.verb in _PAYING and self._paid_by(draft):
+            return
+        if draft.wording == "conditional":
+            self.condition_sentence = statement.sentence
+        elif draft.wording == "unconditional":
+            if self.condition_sentence == statement.sentence:
+                draft.wording = "conditional"
+            elif self.hedge_sentence == statement.sentence and not (self.weighing and draft.action == "reply_later"):
+                draft.wording = "hedged"
+        after_event = statement.event or self.event_sentence == statement.sentence
+        if draft.wording == "conditional" and after_event and statement.deadline and statement.deadline.relative:
+            draft.due_at = None
+        self._add(draft, statement)
+        if draft.wording != "refused":
+            self.correcting = False  # said anew
+
+    def _paid_by(self, draft: Draft) -> bool:
+        """同意补偿,明天打款: how the money of an earlier promise is paid; true if it was put into that one."""
+        last = self.found[-1] if self.found else None
+        if last is not None and last.action == "compensate" and draft.wording == last.wording:
+            self._merge(last, draft)
+            return True
+        if last is None and self._asks_for("compensate") and not self._asks_for("refund"):
+            draft.action = "compensate"
+        return False
+
+    def _asks_for(self, action: str) -> bool:
+        return any(ask.action == action for ask in self.asks)
+
+    def _take_pending(self, draft: Draft) -> None:
+        pending = self.pending
+        assert pending is not None, "asked only when a time or sum is pending"
+        if draft.due_at is None and pending.deadline is not None:
+            draft.due_at = pending.deadline.due_at
+            draft.start = pending.start
+            if pending.tone == "hedged" and draft.wording == "unconditional":
+                draft.wording = "hedged"
+        if draft.amount is None and pending.amount is not None and draft.action in (*REFUNDS, "compensate"):
+            draft.amount = pending.amount
+            draft.start = pending.start
+        self.pending = None
+
+    def _add(self, draft: Draft, statement: Statement) -> None:
+        """Put a draft beside an earlier one on the same action, or into it."""
+        for earlier in self.found[: -_LOOK_BACK_MAX - 1 : -1]:
+            goes_out = draft.action == "ship" and earlier.action in ("resend", "exchange") and earlier.due_at is None
+            if goes_out and draft.sentence - earlier.sentence <= 1 and draft.wording == earlier.wording:
+                self._merge(earlier, draft)
+                return
+            if not same(earlier.action, draft.action) or earlier.wording == "refused":
+                continue
+            if draft.wording == "refused":
+                draft.more = BEYOND.search(self.reading.text, statement.start, statement.end) is not None
+                draft.revoking = self.correcting
+                if takes_back(earlier, draft):
+                    self.found.remove(earlier)
+                    break
+                continue
+            if statement.correcting or self.correcting:
+                self.found.remove(earlier)
+                self.correcting = False
+                if draft.amount is None and draft.share is None:
+                    draft.amount, draft.share = earlier.amount, earlier.share
+                break
+            if draft.arrival or self._repeats(earlier, draft):
+                self._merge(earlier, draft)
+                return
+            if earlier.wording == "unconditional" and draft.wording in ("hedged", "conditional"):
+                if earlier.due_at is None or earlier.sentence == draft.sentence:
+                    earlier.wording = draft.wording
+            elif statement.latest and earlier.wording == "unconditional" and earlier.sentence == draft.sentence:
+                earlier.due_at, earlier.end = draft.due_at, draft.end
+                return
+            break
+        self.found.append(draft)
+
+    def _repeats(self, earlier: Draft, draft: Draft) -> bool:
+        """Whether a draft only goes on about the earlier one: nothing in it contradicts."""
+        if earlier.wording != draft.wording or (draft.action in _SENDING and earlier.due_at and draft.due_at):
+            return False
+        adds_due = draft.due_at is None or earlier.due_at is None
+        adds_sum = draft.amount is None or earlier.amount is None
+        return adds_due and adds_sum and draft.sentence - earlier.sentence <= 1
+
+    def _merge(self, earlier: Draft, draft: Draft) -> None:
+        if draft.arrival and draft.wording != "unconditional":
+            return
+        earlier.due_at = earlier.due_at or draft.due_at
+        earlier.amount = earlier.amount or draft.amount
+        earlier.share = earlier.share or draft.share
+        earlier.full, earlier.partial = earlier.full or draft.full, earlier.partial or draft.partial
+        earlier.end = max(earlier.end, draft.end)
+
+    def _adopt_demand(self, statement: Statement) -> None:
+        """客户要求退款50元: what is wanted, for a 我们同意 that may follow."""
+        if any(same(ask.action, statement.action) for ask in self.asks):
+            return
+        self.asks.append(
+            Ask(
+                action=action_of(statement.action, statement),
+                due_at=statement.deadline.due_at if statement.deadline else None,
+                amount=statement.amount,
+                share=statement.share,
+                full=statement.full,
+                partial=statement.partial,
+                concrete=True,
+            )
+        )
+
+    def _on_bare(self, statement: Statement, index: int) -> None:
+        """A time or a sum of its own: it belongs to the action before it, or to the one that follows."""
+        last = self.found[-1] if self.found else None
+        if statement.correcting:
+            self.correcting = True
+        if last is not None and (statement.correcting or self.correcting):
+            self._correct(last, statement)
+            return
+        near = last is not None and last.sentence == statement.sentence and last.wording != "refused"
+        if last is not None and near:
+            takes_due = statement.deadline is not None and (last.due_at is None or statement.latest)
+            takes_sum = (statement.amount or statement.share) and last.amount is None and last.action != "ship"
+            if (takes_due and not self._act_follows(index, statement)) or takes_sum:
+                self._give(last, statement)
+                return
+        self.pending = statement
+
+    def _act_follows(self, index: int, statement: Statement) -> bool:
+        after = self.reading.statements[index + 1 : index + 2]
+        return bool(after) and after[0].kind == "act" and after[0].deadline is None and not statement.latest
+
+    def _correct(self, last: Draft, statement: Statement) -> None:
+        if statement.deadline is not None:
+            last.due_at = statement.deadline.due_at
+            self.correcting = False
+        if statement.amount is not None:
+            last.amount, last.share = statement.amount, None
+            self.correcting = False
+        last.end = statement.end
+        if statement.tone == "hedged" and last.wording == "unconditional":
+            last.wording = "hedged"
+
+    def _give(self, draft: Draft, statement: Statement) -> None:
+        if statement.deadline is not None:
+            draft.due_at = statement.deadline.due_at
+        if draft.action in (*REFUNDS, "compensate"):
+            draft.amount = draft.amount or statement.amount
+            draft.share = draft.share or statement.share
+        draft.end = statement.end
+        if statement.tone == "hedged" and draft.wording == "unconditional":
+            draft.wording = "hedged"
+
+    def _on_generic(self, statement: Statement, index: int) -> None:
+        last = self.found[-1] if self.found else None
+        if last is None or last.sentence != statement.sentence or last.due_at is not None:
+            return
+        if statement.deadline is not None:
+            self._give(last, statement)
+        elif statement.tone == "hedged" and last.wording == "unconditional":
+            last.wording = "hedged"
+
+    def _on_hedge(self, statement: Statement, index: int) -> None:
+        last = self.found[-1] if self.found else None
+        if last is not None and last.sentence == statement.sentence and last.wording == "unconditional":
+            last.wording = "hedged"
+        self.hedge_sentence, self.weighing = statement.sentence, False
+        if statement.sentence not in self.acting:
+            self._soften(statement.sentence - 1)
+
+    def _soften(self, sentence: int) -> None:
+        for draft in self._since(sentence):
+            if draft.wording == "unconditional":
+                draft.wording = "hedged"
+
+    def _on_yes(self, statement: Statement, index: int) -> None:
+        last = self.found[-1] if self.found else None
+        if self.correcting and last is not None and statement.deadline is not None:
+            self._correct(last, statement)
+        elif statement.tone == "hedged":
+            self.hedge_sentence, self.weighing = statement.sentence, False
+
+    def _on_condition(self, statement: Statement, index: int) -> None:
+        self.condition_sentence = statement.sentence
+        if statement.event:
+            self.event_sentence = statement.sentence
+        acts_follow = False
+        for later in islice(self.reading.statements, index + 1, index + 1 + _LOOK_BACK_MAX):
+            acts_follow = later.sentence == statement.sentence and later.kind == "act" and later.tone != "none"
+            if acts_follow or later.sentence != statement.sentence:
+                break
+        alone = not acts_follow and statement.sentence not in self.acting and not self._leads_on(statement, index)
+        self.followed = not alone
+        if statement.backward or not acts_follow:
+            self._weaken_back(statement, alone=alone)
+
+    def _leads_on(self, statement: Statement, index: int) -> bool:
+        """Whether something else of the sentence follows from a condition."""
+        later = islice(self.reading.statements, index + 1, index + 1 + _LOOK_BACK_MAX)
+        return any(each.sentence == statement.sentence and each.kind not in ("filler", "heard") for each in later)
+
+    def _weaken_back(self, statement: Statement, *, alone: bool) -> None:
+        reach = statement.sentence - 1 if statement.backward or alone else statement.sentence
+        for draft in self._since(reach):
+            if draft.wording in ("unconditional", "hedged"):
+                draft.wording = "conditional"
+
+    def _doubt(self, statement: Statement) -> None:
+        self.weighing = statement.weighing and self.hedge_sentence != statement.sentence
+        self.hedge_sentence = statement.sentence
+        for draft in self._since(statement.sentence - 1):
+            answers = statement.weighing and draft.action == "reply_later"
+            if draft.wording == "unconditional" and not answers:
+                draft.wording = "hedged"
+
+    def _on_buyer(self, statement: Statement, index: int) -> None:
+        self.event_sentence = statement.sentence
+        self.condition_sentence = statement.sentence
+        if statement.backward or statement.strange:
+            for draft in self._since(statement.sentence):
+                if draft.wording == "unconditional" and (statement.strange or draft.action in _GOODS_BACK):
+                    draft.wording = "conditional"
+
+    def _on_proposal(self, statement: Statement, index: int) -> None:
+        """退您20元,您看可以吗: an offer that waits for an answer."""
+        for draft in self._since(statement.sentence - 1):
+            draft.wording = "none"
+
+    def _since(self, sentence: int) -> Iterator[Draft]:
+        return takewhile(lambda draft: draft.sentence >= sentence, reversed(self.found))
+
+    def _on_other(self, statement: Statement, index: int) -> None:
+        if statement.correcting:
+            self.correcting = True

@@ -1,0 +1,122 @@
+"""The words a plain promise is made of, beside its verb, time and sum: whatever else stands in it is not understood.
+
+Whatever a clause says beyond these words may change what it means, so it is not confirmed: better a promise missed
+than one that was not made (promises.md section 4).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import ahocorasick
+
+from service.domain.promise_actions import TO
+
+_SPEAKERS: Final = (
+    "我们 咱们 我方 我司 我 咱 本店 小店 我们店 咱店 店 店里 店铺 商家 卖家 店家 店主 这边 那边 这里 本人"
+    " 我家 咱家 自家 仓库 仓储 仓管 仓 库房 总仓 分仓 工作人员 售后 同事 财务 客服 老板 老板娘 店长 掌柜 主管"
+    " 经理 发货员 打包员 配货员 发货部 仓储部"
+)
+_FOR_WHOM: Final = (
+    "给 为 帮 替 向 跟 对 到 由 把 将 让 叫 平台 消费者 客户 买家 顾客 用户 亲 您 你 他 她 它 们 家 的 对方"
+    " 大家 客人 人家 宝宝 宝子 小姐姐 姐 哥 女士 先生 这位 收件人 收货人 家人"
+)
+_THINGS: Final = (
+    "订单 单子 单 商品 宝贝 货物 货 件 包裹 产品 东西 衣服 鞋子 鞋 裤子 裙子 外套 款项 款 钱 钱款 金额 费用"
+    " 差价 差额 运费 邮费 快递费 货款 本金 这 那 该 此 本 个 一 份 套 双 条 台 张 次 笔 下 盒 包 只 瓶 箱 块"
+    " 新 新的 同款 漏 漏掉 漏发 漏了 少 少的 少发 缺 缺的 坏 坏的 破 破损 损坏 一部分 部分 一半 全新 大码"
+    " 小码 尺码 码 号 天 日 点 月 年"
+)
+_WILL: Final = (
+    "可以 能够 能 会 将 要 同意 答应 愿意 接受 确认 确定 保证 确保 承诺 一定 肯定 必定 必须 绝对 务必 准保"
+    " 保准 铁定 妥妥 稳稳 必 定 支持给 支持为 当然"
+)
+_HOW: Final = (
+    "直接 马上 立即 立刻 即刻 立马 现在 当场 安排 统一 正常 全部 全都 统统 通通 一次性 一并 一起 主动 免费"
+    " 亲自 照常 照样 照旧 如期 准时 按时 准点 加急 优先 优先级 火速 极速 特快 单独 另外 另 同时 并 且 并且"
+    " 以及 和 与 重新 原路 全额 全款 总共 一共 共 合计 足额 如数 最终 第一批 就 都 也 还 再 先 才 只 只能"
+    " 不过 但 但是 所以 那么 因此 那就 这样 这样吧"
+)
+_WHEN: Final = (
+    "最晚 最迟 至迟 至少 最多 不超过 不晚于 不迟于 之前 以前 之内 以内 内 前 期间 左右 当天 时间 时 以 在 于"
+    " 期 上班 一上班 整 人 退货 取 第一个 一 二 两 三 四 五 六 七 八 九 十 百 0 1 2 3 4 5 6 7 8 9"
+)
+_CARRIERS: Final = (
+    "顺丰 京东 圆通 中通 申通 韵达 邮政 极兔 德邦 百世 安能 跨越 菜鸟 丹鸟 闪送 同城 专车 空运 陆运 航空 特快"
+    " 快递 快递员 物流 小哥 师傅 ems 发 走 用 寄 通过 按 从"
+)
+_DONE: Final = (
+    "过去 出去 过来 回去 出 走 掉 回 来 去 上 好 完 成 完毕 到位 妥 妥当 处理 操作 办理 执行 解决 落实 完成"
+    " 打包 装箱 出库 配货 备货 拣货 搞定 弄好 办好 送 送到 寄到 交 投递"
+)
+_MONEY: Final = (
+    "补偿 赔偿 赔款 红包 优惠券 券 无门槛 现金 代金券 抵用券 积分 运费险 原支付 渠道 方式 返回 账户 账号"
+    " 银行卡 支付宝 微信 余额 原账户 线上 系统 后台 转账 转 打款 打 汇 汇款 发放 支付 补贴 作为 当做 当作 算"
+    " 算是 表示 心意 诚意 退货运费 退货邮费"
+)
+_CORRECTIONS: Final = "不对 说错 打错 写错 搞错 看错 记错 更正 改为 改成 改到 应为 不是 是"
+_ARRANGED: Final = (
+    "已安排 已经安排 已通知 已经通知 已备注 已经备注 已交代 已经交代 已加急 已经加急 已登记 已经登记 已预约"
+    " 已经预约 已约 已经约 已协调 已经协调 预约"
+)
+_POLITE: Final = (
+    "您好 你好 亲爱的 亲爱哒 抱歉 放心 谢谢 辛苦 好的 好哒 好滴 好嘞 可以的 没问题 行 中 嗯 恩 哦 哈 呢 呀 啊"
+    " 吧 嘛 噢 喔 哟 啦 了 得 地 滴 哒 呗 嘞 咯 哇 诶 哎 唉 额 呃 捏 昂 耶 哩 ok okay yes"
+)
+_AUTOMATON: Final = ahocorasick.Automaton()
+for _words in (
+    _SPEAKERS, _FOR_WHOM, _THINGS, _WILL, _HOW, _WHEN, _CARRIERS, _DONE, _MONEY, _CORRECTIONS, _ARRANGED, _POLITE
+):  # fmt: skip
+    for _word in _words.split():
+        _AUTOMATON.add_word(_word, len(_word))
+_AUTOMATON.make_automaton()
+
+# What is sent again or anew, before or behind the verb, may be called anything: 漏发的那包螺丝, 一箱苹果, 把线.
+_ANYTHING: Final = (
+    r"[^不没无未非否难别后若待等看凭似约说想求催问超晚迟必如退先验收查核试慢付费价钱要得会能可应该估尽争概申谈商除只限前候万假但而或很太挺快点险"
+    r"\W\x00]"
+)
+GOODS: Final = re.compile(
+    rf"(?:漏|少|缺|坏|破)[发寄装放了掉损]{{0,2}}的(?:那|这|几|[一两二三四五六七八九0-9]){{0,2}}{_ANYTHING}{{0,5}}"
+    rf"|把{_ANYTHING}{{1,5}}"
+    rf"|(?:[一两二三四五六七八九十几那这]|[0-9]{{1,3}})(?:个|件|包|双|台|条|瓶|盒|箱|袋|套|支|把|根|张|本|颗|片|块|只|斤|份|桶|罐|副|对)"
+    rf"{_ANYTHING}{{0,5}}"
+)
+OBJECT: Final = re.compile(rf"{TO}?(?:新的?|同款)?{_ANYTHING}{{1,6}}?[吧哦哈呢呀啊的了]*")  # 补发充电器
+PLACE: Final = re.compile(rf"(?:从|在){_ANYTHING}{{1,4}}|[2-6]?x{{0,4}}[lms]码?|(?:走|用|发|寄){_ANYTHING}{{2}}快递")
+
+
+class Known:
+    """Which characters of a text are understood; made once for a reading."""
+
+    __slots__ = ("_known", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._known = bytearray(len(text))
+        for end, length in _AUTOMATON.iter_long(text):
+            self.mark(end + 1 - length, end + 1)
+
+    def mark(self, start: int, end: int) -> None:
+        """Understood otherwise: a time, a sum, a verb."""
+        self._known[start:end] = b"\x01" * (end - start)
+
+    def holds(self, a: int, b: int) -> bool:
+        """Whether all of [a, b) is understood; marks and blanks say nothing."""
+        known, text = self._known, self._text
+        at = known.find(0, a, b)
+        while at >= 0:
+            if text[at].isalnum():
+                return False
+            at = known.find(0, at + 1, b)
+        return True
+
+
+# What may stand beside a bare verb that is meant: 退款吧, 可以补发哦.
+PARTICLES: Final = re.compile(r"(?:[吧哦的了呗呢哈好行可能给先就全嗯咯啊呀直接都会\W\x00]|我们?|这边|可以|同意)*+")
+# Without a time, a sum or one of these, a verb names a thing and commits to nothing: 退换货都很方便.
+COMMITTING: Final = re.compile(
+    r"可以|可|能|会|将|同意|答应|愿意|接受|给|帮|为|替|马上|立即|立刻|安排|直接|先|保证|一定|肯定|必|就|来|免费"
+    r"|全|照|承担|报销|我|咱|行|好|原路|再|补|赔|送|退[您你]|吧|现在|即刻"
+)
