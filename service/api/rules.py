@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from service.api.auth import actor
 from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
-from service.api.perform import Shaped, answer_id, look, perform, runner
+from service.api.perform import Shaped, look, perform
 from service.api.preconditions import END
+from service.api.rule_work import known, worked_out
 from service.api.rules_shapes import (
     BreakerView,
     CheckView,
@@ -32,28 +31,20 @@ from service.api.rules_shapes import (
     version_view,
 )
 from service.api.shapes import Id, Nothing, Page
-from service.api.terms import allow, idempotency_key, received_at
+from service.api.terms import allow
 from service.domain.staff import Role
 from service.flows import publish_rules
 from service.flows.context import Context
-from service.flows.publish_rules import BadRules
 from service.store import past_messages, rule_versions
-from service.store.engine import Transaction
-from service.store.rule_child import Checked, ChildFailed, check, replay
+from service.store.rule_child import Checked, check, replay
 from service.store.rule_replay import PastMessage, Replay
-from service.store.rule_yaml import BadPack
 from service.store.rules_in_force import RulesInForce
 from service.store.tables import RuleAct, RuleVersion
-from service.store.writes import Busy
-
-T = TypeVar("T")
-Read = TypeVar("Read")
 
 EDITOR: Final = (Role.RULES_EDITOR,)
 REPLAYERS: Final = (Role.RULES_EDITOR, Role.SUPERVISOR)
 READERS: Final = (Role.SUPERVISOR, Role.AUDITOR, Role.RULES_EDITOR)
 BODY_BYTES_MAX: Final = 12_000_000  # choice: the largest book with every line end escaped
-WAIT_SECONDS: Final = 30  # choice: for the one check or replay that may run in a process at a time
 VERSIONS = Keyset("uuid")
 ACTS = Keyset("number")
 
@@ -210,10 +201,10 @@ async def check_one(
         publish_rules.require_may(ctx, name, "check")
         return publish_rules.read_files(ctx, name)
 
-    found = await _worked_out(request, gather, lambda files: check(files, _rules(request).folder))
+    found = await worked_out(request, gather, lambda files: check(files, _rules(request).folder))
 
     def story(ctx: Context) -> Checked:
-        told = _known(found)
+        told = known(found)
         publish_rules.record_check(ctx, name, found=_summary(told), holds=told.holds)
         return told
 
@@ -242,10 +233,10 @@ async def replay_one(
         before = publish_rules.files_in_force(ctx, _rules(request).folder)
         return publish_rules.read_files(ctx, name), before, past_messages.newest(ctx.tx, limit=data.messages)
 
-    found = await _worked_out(request, gather, lambda read: replay(*read, _rules(request).folder))
+    found = await worked_out(request, gather, lambda read: replay(*read, _rules(request).folder))
 
     def story(ctx: Context) -> Replay:
-        told = _known(found)
+        told = known(found)
         publish_rules.record_replay(ctx, name, found=_without_words(told))
         return told
 
@@ -359,53 +350,9 @@ async def rearm_one(
 # --- shared ----------------------------------------------------------------------------------------------------------
 
 
-async def _worked_out(
-    request: Request[Any, Any, Any], gather: Callable[[Context], Read], work: Callable[[Read], T]
-) -> T | None:
-    """What a child finds in values that a transaction has read, which is over when the child begins.
-
-    Returns:
-        None where this key was answered before: `perform` says the stored answer.
-    """
-    run, who, arrived = runner(request), actor(request), received_at(request)
-    key_id = answer_id(who.subject, idempotency_key(request))
-
-    def read(tx: Transaction) -> Read | None:
-        if tx.rows("SELECT 1 FROM idempotency WHERE id = ?", (key_id,)):
-            return None
-        return gather(run.house.context(tx, actor=who, now=run.now(), received_at=arrived))
-
-    values = await asyncio.wrap_future(run.database.submit_read(read))
-    return None if values is None else await _in_a_child(request, lambda: work(values))
-
-
-async def _in_a_child(request: Request[Any, Any, Any], work: Callable[[], T]) -> T:
-    """One at a time in a process; whoever would wait too long is told to come back."""
-    turn: asyncio.Semaphore = request.app.state.rule_work
-    try:
-        await asyncio.wait_for(turn.acquire(), WAIT_SECONDS)
-    except TimeoutError:
-        raise Busy from None
-    try:
-        return await asyncio.to_thread(work)
-    except BadPack as bad:
-        raise BadRules(bad) from bad
-    except ChildFailed as failed:
-        raise BadRules(BadPack("book.yaml", 1, str(failed))) from failed
-    finally:
-        turn.release()
-
-
 def _rules(request: Request[Any, Any, Any]) -> RulesInForce:
     rules: RulesInForce = request.app.state.rules
     return rules
-
-
-def _known(found: T | None) -> T:
-    """What was worked out; the stored answer may have been forgotten between the two looks."""
-    if found is None:
-        raise Busy
-    return found
 
 
 def _summary(found: Checked) -> dict[str, Any]:
