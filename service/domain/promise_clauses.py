@@ -27,6 +27,7 @@ _SEPARATOR: Final = re.compile(
 _ANSWER_CHARS_MAX: Final = 24  # choice: a longer clause is no bare yes
 _AFTERWARDS: Final = Cued("之后", r"(?:了|款|货)?(?:之后|以后|后(?!天|续|台|面))")
 _FIRST_DONE: Final = re.compile(r"了(?:[给就再才]|马上|立|即|我)")
+_NUMBER_TWICE: Final = re.compile(r"([0-9.]+|[一二两三四五六七八九十百]+)就\1")  # 30就30
 _NUMBER: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,2})?")
 _HAN_NUMBER: Final = re.compile(r"(?=.*[十百千])[零一二两三四五六七八九十百千]{1,8}|[二三四五六七八九]十?")
 _BARE_EVENT_CHARS_MAX: Final = 6  # choice: 样品确认, 换个地址 and the like are short; who explains himself is longer
@@ -143,7 +144,9 @@ def _read_clause(clause: Clause, reading: Reading, said_at: datetime, saying_sen
         if statement.kind in ("other", "generic", "deferring", "bare"):
             duty = clause.find(scope.BUYER_FIRST, a, b)
             statement.backward = duty is not None
-            buyer = buyer or duty or words.BUYER_SUBJECT.match(clause.text, a, b)
+            buyer = buyer or duty
+            if buyer is None and (scope.NOT_YET.search(clause.text, a, b) or not scope.ASIDE.search(clause.text, a, b)):
+                buyer = words.BUYER_SUBJECT.match(clause.text, a, b)
         if buyer is not None and statement.kind in ("other", "generic", "deferring", "bare") and not _told(clause):
             statement.kind = "buyer"
         if foreign is not None and statement.kind not in ("asking", "proposal"):
@@ -206,7 +209,7 @@ def _bare_clause(clause: Clause) -> Statement:
         return statement
     if core == "不":
         statement.correcting = True
-    number = _only_field_words(core).strip("就吧的哈哦")
+    number = _only_field_words(_NUMBER_TWICE.sub(r"\1", core)).strip("就吧的哈哦")
     if not spans and number != "1" and (_NUMBER.fullmatch(number) or _HAN_NUMBER.fullmatch(number)):  # 15, 一百二
         statement.kind, statement.amount = "bare", find_sums(f"{number}元", MONEY.bit)[0]
         return statement
@@ -227,7 +230,8 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Claus
     short = 0 < len(unhedged) <= _ANSWER_CHARS_MAX
     yes = words.ACK_YES.fullmatch(unhedged) if short and cues & words.ACK_YES.bit else None
     whole = clause.text[clause.start : clause.end]
-    statement.tone = "hedged" if hedged else "unconditional"
+    vague = statement.amount is not None and statement.amount.vague  # 十几块吧
+    statement.tone = "hedged" if hedged or vague else "unconditional"
     if cues & scope.CARRIAGE.bit and scope.CARRIAGE.search(core) and not has_fields:
         statement.kind = "filler"
     elif cues & words.CONDITION.bit and words.CONDITION.search(whole):
@@ -291,7 +295,7 @@ def _judge_strings(statement: Statement, core: str, whole: str, cues: int) -> No
 
 _FIELD_WORDS: Final = re.compile(
     r"最晚|最迟|至迟|不超过|不晚于|不对|(?:说|打|写|搞|看|记)错了?|更正|改为|改成|改到|应为|是|不是|哦不|啊不"
-    r"|不不|就|那|吧|会|补|取件?|上门取?|来取|去取|差价|差|补偿|赔偿|红包|只能|打给|转给|(?<=给)(?:他|她|客户|买家|客人|您|你)|认了?|的|在|一共|总共|共|可以|能|全部|到|金额|时间|至少|给"
+    r"|不不|就|那|吧|会|补|转|打|付|取件?|上门取?|来取|去取|差价|差|补偿|赔偿|红包|只能|打给|转给|(?<=给)(?:他|她|客户|买家|客人|您|你)|认了?|的|在|一共|总共|共|可以|能|全部|到|金额|时间|至少|给"
 )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 from service.domain.calendar import SHANGHAI
-from service.domain.promise_amount import Sum
+from service.domain.promise_amount import Sum, find_sums
 from service.domain.promise_clauses import read
+from service.domain.promise_pattern import cues_by_char, together
 from service.domain.promise_spelling import spell
 from service.domain.promise_statement import Reading
+from service.domain.promise_time import find_deadlines
 
 _KEPT_MAX: Final = 1024  # choice: a platform asks from few templates
 _KEPT_CHARS_MAX: Final = 500  # choice: a longer question is read anew each time
@@ -35,15 +38,62 @@ def asked_by(question: str, said_at: datetime) -> tuple[Ask, ...]:
     Args:
         said_at: aware, in Asia/Shanghai. A question that hangs only on its day is read once for that day.
     """
-    asks = _asked_on(question, said_at.date()) if len(question) <= _KEPT_CHARS_MAX else None
-    return _asks(read(spell(question).text, said_at, acts_only=True)) if asks is None else asks
+    kept = _asked_on(question, said_at.date()) if len(question) <= _KEPT_CHARS_MAX else None
+    return _asked_at(question, said_at)[0] if kept is None else kept
 
 
 @lru_cache(maxsize=_KEPT_MAX)
 def _asked_on(question: str, day: date) -> tuple[Ask, ...] | None:
     """The same for every hour of a day; None if what is asked hangs on the hour."""
-    reading = read(spell(question).text, datetime.combine(day, _MIDNIGHT), acts_only=True)
-    return None if any(deadline.hourly for deadline in reading.deadlines) else _asks(reading)
+    asks, hourly = _asked_at(question, datetime.combine(day, _MIDNIGHT))
+    return None if hourly else asks
+
+
+def _asked_at(question: str, said_at: datetime) -> tuple[tuple[Ask, ...], bool]:
+    """What is asked, and whether a time in it hangs on the hour."""
+    text = spell(question).text
+    reading = read(text, said_at, acts_only=True)
+    asks = _asks(reading)
+    if asks:
+        return asks, any(deadline.hourly for deadline in reading.deadlines)
+    return _topic(text, said_at)
+
+
+# What a question is about, where it asks in other words than the grammar of replies knows: 具体发货时间?
+_TOPIC: Final = re.compile(
+    r"(?P<resend>补发|补寄|重发|重寄)|(?P<exchange>换货|更换|换新|调换|换一?[个件双])|(?P<pickup>上门|取件|揽件)"
+    r"|(?P<compensate>补偿|赔偿|赔付|红包|优惠券|补差)|(?P<ship>发货|发出|寄出|出库|揽收|发走|发运)"
+    r"|(?P<refund>退款|退钱|退货|退差|差价|退还|打款|全额退)|(?P<reply_later>答复|回复|结果|方案|反馈|回应)"
+)
+_GRANTING: Final = re.compile(r"吗|么|是否|能否|可否|能不能|可不可以|可以|同意|接受|支持|行不行|行吗|好吗|意见|怎么看")
+_PARTLY: Final = re.compile(r"部分|差价|退差|一半")
+
+
+def _topic(text: str, said_at: datetime) -> tuple[tuple[Ask, ...], bool]:
+    """The last thing a question names, with its sum and, if a yes answers it, its time."""
+    named = [hit for hit in _TOPIC.finditer(text) if hit.lastgroup != "reply_later"]
+    if not named:
+        named = list(_TOPIC.finditer(text))
+    if not named or not (_ASKED.search(text) or _GRANTING.search(text)):
+        return (), False
+    action = str(named[-1].lastgroup)
+    cues = together(cues_by_char(text))
+    deadlines, sums = find_deadlines(text, said_at, cues), find_sums(text, cues)
+    partial = action == "refund" and _PARTLY.search(text) is not None
+    concrete = _GRANTING.search(text) is not None and action != "reply_later"
+    ask = Ask(
+        action="partial_refund" if partial else action,
+        due_at=deadlines[-1].due_at if deadlines and concrete and not deadlines[-1].past else None,
+        amount=sums[-1] if sums and action in ("refund", "compensate") else None,
+        share=None,
+        full=not partial,
+        partial=partial,
+        concrete=concrete,
+    )
+    return (ask,), any(deadline.hourly for deadline in deadlines)
+
+
+_ASKED: Final = re.compile(r"[?]|什么|何时|几[点号天]|多久|请|哪天|时间")
 
 
 def _asks(reading: Reading) -> tuple[Ask, ...]:

@@ -16,7 +16,7 @@ _TRADITIONAL_FORMS: Final = (
     "書於虧親僅倉傳體餘側倆兒兌興減憑擊劃剛別區協釐參變聽啓諮響噠喲嘍圍國聖堅聲頭寶層屬歲幣帶幹庫張錄憂態"
     "總願戲執揚擾揀撥擇揮攬攝數暫權極樣樓檻歡畢氣匯溝沒滿燒熱愛狀環碼積稅籤糾級紛終統編網騰營慮虛裝見規覺"
     "觸訂讓議記講設評誕詢詳誤誘誰諒謂謝貝負責敗質貴贈軌較邊進遲跡選遞鍾鈕錢銀鋪鏈錯長門陸險隨隱難黴韻頂須"
-    "頒頻饋鳥黃齊刪機閉絲蘋適顆丟曬爛談鑑專勸墊撫斷櫃夢潤獨盤穩褲詐誠誒賺車釋鐵閃鬧騙"
+    "頒頻饋鳥黃齊刪機閉絲蘋適顆丟曬爛談鑑葉妝寧牀燈蓋維腦襪遙鏡專勸墊撫斷櫃夢潤獨盤穩褲詐誠誒賺車釋鐵閃鬧騙"
 )
 _SIMPLIFIED_FORMS: Final = (
     "发货赔偿补换寄个双台台条罐几两时间点钟后内号周礼这来还现产单处复复应该预计尽尽争证绝对问题们说称办过会给"
@@ -26,7 +26,7 @@ _SIMPLIFIED_FORMS: Final = (
     "书于亏亲仅仓传体余侧俩儿兑兴减凭击划刚别区协厘参变听启咨响哒哟喽围国圣坚声头宝层属岁币带干库张录忧态"
     "总愿戏执扬扰拣拨择挥揽摄数暂权极样楼槛欢毕气汇沟没满烧热爱状环码积税签纠级纷终统编网腾营虑虚装见规觉"
     "触订让议记讲设评诞询详误诱谁谅谓谢贝负责败质贵赠轨较边进迟迹选递钟钮钱银铺链错长门陆险随隐难霉韵顶须"
-    "颁频馈鸟黄齐删机闭丝苹适颗丢晒烂谈鉴专劝垫抚断柜梦润独盘稳裤诈诚诶赚车释铁闪闹骗"
+    "颁频馈鸟黄齐删机闭丝苹适颗丢晒烂谈鉴叶妆宁床灯盖维脑袜遥镜专劝垫抚断柜梦润独盘稳裤诈诚诶赚车释铁闪闹骗"
 )
 _FORMAL_FORMS: Final = (
     "壹贰貳叁肆伍柒捌玖拾佰仟〇㈠㈡㈢㈣㈤㈥㈦㈧㈨㈩",
@@ -108,8 +108,27 @@ def _form(hit: re.Match[str]) -> str:
     return _FORMS[hit[0]]
 
 
+# Numbers of two digits in one character, ⑮ and ㉑: written out, each digit with the place of the sign.
+_NUMBER_SIGNS: Final = {
+    chr(code): spelled
+    for code in (*range(0x2460, 0x2500), *range(0x2776, 0x2794), *range(0x3251, 0x3260), *range(0x32B1, 0x32C0))
+    if len(spelled := re.sub("[^0-9]", "", unicodedata.normalize("NFKC", chr(code)))) == 2 and chr(code) not in _TENS
+}
+_NUMBERED: Final = re.compile(f"[{''.join(_NUMBER_SIGNS)}]")
+
+
+def _spell_numbered(text: str) -> Spelled:
+    pieces = [_NUMBER_SIGNS.get(char, char) for char in text]
+    origin = [index for index, piece in enumerate(pieces) for _ in piece]
+    inner = spell("".join(pieces))
+    places = range(len(origin)) if inner.origin is None else inner.origin
+    return Spelled(text=inner.text, origin=[origin[place] for place in places], written_length=len(text))
+
+
 def spell(text: str) -> Spelled:
     """Fold a text to the one spelling; linear in its length, any Unicode."""
+    if _NUMBERED.search(text):
+        return _spell_numbered(text)
     if "\uff0c" in text:
         text = _WIDE_COMMA.sub("、", text)
     folded = text.translate(_TABLE) if _BEYOND.search(text) else _FOREIGN.sub(_form, text)

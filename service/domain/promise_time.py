@@ -128,6 +128,7 @@ class _Parts:
     past: bool = False
     relative: bool = False
     hourly: bool = False
+    chosen: bool = False  # 周五或周六: left open
     digital: bool = False  # 5:00, the 24-hour clock
 
 
@@ -164,6 +165,7 @@ _NO_DEADLINES: Final = frozenset(("前", "无理由", "保价", "质保", "无�
 def _take(hit: re.Match[str], parts: _Parts, said_at: datetime) -> bool:
     """Add a token to a run; False when it belongs to no run of times."""
     kind = hit.lastgroup
+    parts.chosen = parts.chosen or "或" in hit.group()
     if kind == "span":
         if parts.due_at is not None:
             return False
@@ -307,7 +309,7 @@ def _finish(parts: _Parts, text: str, said_at: datetime, found: list[Deadline]) 
             parts.start,
             end,
             due_at,
-            soft=soft is not None,
+            soft=soft is not None or parts.chosen,
             past=past,
             relative=parts.relative,
             open_end=open_end,

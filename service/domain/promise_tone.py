@@ -158,7 +158,8 @@ def _is_fact(statement: Statement, act: Act, act_end: int, clause: Clause, said_
         return True
     if not timed and clause.cues & words.HAPPENED_TO.bit and words.HAPPENED_TO.match(text[act_end : statement.end]):
         return True
-    if _is_over(statement, said_at) and (statement.is_of(said_at) or text.startswith("的", act_end)):
+    said_so = text.startswith("的", act_end) or text[act_end - 1] == "的"  # 7月6号退的
+    if _is_over(statement, said_at) and (statement.is_of(said_at) or said_so):
         return True
     if (
         text.startswith("的", act_end)
@@ -175,6 +176,7 @@ def _is_fact(statement: Statement, act: Act, act_end: int, clause: Clause, said_
             continue
         return not (timed and words.ARRANGED.search(text, a, act_end))
     behind = act_end - (text[act_end - 1] == "了")  # 退了两次: the 了 belongs to the verb
-    if not later and clause.follows(words.FACT_AFTER, behind) and not (timed and "把" in text[a : act.start]):
+    far = timed and text.startswith("了", behind) and _is_far(statement, said_at)  # 12号就发了, said on the 14th
+    if (not later or far) and clause.follows(words.FACT_AFTER, behind) and not (timed and "把" in text[a : act.start]):
         return words.FUTURE.search(text, a, act.start) is None
     return clause.find(words.ONGOING, a, act.start) is not None and not timed
