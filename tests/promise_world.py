@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
+from service.domain.gate_check import Line
 from service.domain.staff import Actor
+from service.domain.transcript import disclosed
 from service.flows.ask_merchant import Asked, open_inquiry
 from service.flows.confirm_promise import Confirmation, confirm
 from service.flows.hearing import Outcome, PromiseFound
@@ -60,3 +64,15 @@ def set_columns(world: World, model: Any, key: str, **columns: object) -> None:
     plan = Plan()
     plan.update(model, key, **columns)
     world.database.run(lambda tx: tx.apply([plan]))
+
+
+def transcript(world: World, dispute: str) -> list[Line]:
+    """The entries of a dispute with what they disclose, as an export holds them."""
+    disclosed_by_seq: dict[int, dict[str, object]] = {}
+    for row in world.rows(tables.DisclosureRow, dispute_id=dispute):
+        name, value = disclosed(row.body)
+        disclosed_by_seq.setdefault(row.seq, {})[name] = value
+    entries = sorted(world.rows(tables.TranscriptEntry, dispute_id=dispute), key=lambda entry: entry.seq)
+    return [
+        Line(base64.b64encode(e.hash).decode(), json.loads(e.body), disclosed_by_seq.get(e.seq, {})) for e in entries
+    ]

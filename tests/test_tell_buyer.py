@@ -22,7 +22,15 @@ from service.domain.promise_net import net
 from service.domain.promise_text import extract, relayable
 from service.domain.transcript import entry
 from service.flows.ask_merchant import Asked, send_agent_message
-from service.flows.confirm_promise import Confirmation, Correction, ask_confirm, confirm, correct, decline
+from service.flows.confirm_promise import (
+    Confirmation,
+    Correction,
+    ask_confirm,
+    confirm,
+    correct,
+    decline,
+    list_promises,
+)
 from service.flows.context import Context
 from service.flows.receive_reply import Said, receive_reply
 from service.flows.serve_ticket import TicketAnswer, TicketWanted, issue_manual_ticket, respond
@@ -45,6 +53,7 @@ from tests.world import (
     SUPERVISOR,
     World,
     new_world,
+    relay_templates,
 )
 
 TODAY, REFUND = "今天18点前发货", "明天12点前给您退款50元"
@@ -103,7 +112,19 @@ def test_the_buyer_is_told_what_the_merchant_confirmed(world: World) -> None:
     assert json.loads(made.body)["facts"] == {
         "message": message,
         "source": "promises",
-        "promises": [{"id": promise, "confirmation": base64.b64encode(row.confirmation_hash).decode()}],
+        "template": f"relay@{relay_templates().version}",
+        "template_sha256": relay_templates().sha256_hex,
+        "promises": [
+            {
+                "id": promise,
+                "confirmation": base64.b64encode(row.confirmation_hash).decode(),
+                "canonical": row.canonical_sha256,
+                "action": "ship",
+                "amount_fen": None,
+                "amount_max_fen": None,
+                "due_at": "2026-11-23T10:00:00.000000Z",
+            }
+        ],
     }
 
 
@@ -269,6 +290,54 @@ def test_what_no_relay_is(world: World, relayed: Relay, code: str) -> None:
     dispute = world.make_dispute()
 
     refused(code, lambda: world.tell(AGENT, lambda ctx: tell_buyer(ctx, dispute, relayed)))
+
+
+@pytest.mark.parametrize(
+    ("text", "wording", "zh"),
+    [
+        ("尽快给您换货", "hedged", "关于换货,商家的说法尚不确定,这不是商家的承诺。"),
+        ("您退回后我们退款50元", "conditional", "关于部分退款,商家提出须先满足一定条件,这不是商家的承诺。"),
+        ("如果仓库有货明天18点前发", "conditional", "关于发货,商家提出须先满足一定条件,这不是商家的承诺。"),
+    ],
+)
+def test_softened_words_are_told_as_no_promise_or_not_at_all(world: World, text: str, wording: str, zh: str) -> None:
+    """A hedged or conditional statement may be relayed only as such: neither its time, nor its sum, nor its words."""
+    dispute, inquiry = ask(world)
+    (found,) = say(world, inquiry, text)
+    with pytest.raises(Refusal, match="promise_not_confirmed"):
+        relay(world, dispute, found.id)
+
+    first = relay(world, dispute, promise_ids=(), softened_ids=(found.id,))
+    again = relay(world, dispute, promise_ids=(), softened_ids=(found.id,))
+
+    assert (found.wording, first) == (wording, again)
+    (said,) = world.tell(BUYER, lambda ctx: list_told(ctx, dispute))
+    assert (said.text, said.promise_ids, said.softened_ids) == (zh, (), (found.id,))
+    assert not [e for e in extract(said.text, None, world.now) if relayable(e)]
+    assert promise_of(world, found.id).state == "extracted"
+    assert world.tell(BUYER, lambda ctx: list_promises(ctx, dispute))[1] == []
+
+
+def test_firm_words_refusals_and_words_that_lapsed_are_not_told_so(world: World) -> None:
+    """Only what is softened, while it stands; and one thing at a time."""
+    dispute, inquiry = ask(world)
+    (firm,) = say(world, inquiry, TODAY)
+    (no,) = say(world, inquiry, "今天发不了货")
+    (soft,) = say(world, inquiry, "尽快给您换货")
+
+    def refusal_of(**asked: Any) -> str:
+        with pytest.raises(Refusal) as caught:
+            relay(world, dispute, **asked)
+        return caught.value.code
+
+    both = {"promise_ids": (firm.id,), "softened_ids": (soft.id,)}
+    codes = [refusal_of(promise_ids=(), softened_ids=(each.id,)) for each in (firm, no)]
+    mixed = refusal_of(**both)
+    world.tell(OWNER, lambda ctx: decline(ctx, dispute, soft.id))
+    gone = refusal_of(promise_ids=(), softened_ids=(soft.id,))
+
+    assert (codes, mixed, gone) == (["not_softened"] * 2, "relay_content", "words_no_longer_stand")
+    assert "buyer.told" not in world.kinds(dispute)
 
 
 def test_only_the_agent_of_the_dispute_writes_to_its_buyer(world: World) -> None:

@@ -26,11 +26,14 @@ Reason = Annotated[str, msgspec.Meta(max_length=500, pattern=TEXT)]
 class RelayIn(msgspec.Struct, forbid_unknown_fields=True):
     """Promises by id, rendered from what the merchant confirmed; or a text of the agent's own. Not both.
 
-    `override_reason`: a supervisor's, for a promise that the order's facts contradict.
+    `softened_ids`, instead of either: softened (尽快) or conditional (您退回后) words of the merchant, by their ids among
+    the promises; the buyer is told of which act they are, and that they are no promise. `override_reason`: a
+    supervisor's, for a promise that the order's facts contradict.
     """
 
     client_message_id: ClientMessageId
     promise_ids: Annotated[list[Id], msgspec.Meta(max_length=20)] = []
+    softened_ids: Annotated[list[Id], msgspec.Meta(max_length=20)] = []
     text: Text = ""
     override_reason: Reason = ""
 
@@ -43,12 +46,16 @@ class RelayOne(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class RelayView(msgspec.Struct):
-    """One message to the buyer in the platform's name; `text_en` where a template has it."""
+    """One message to the buyer in the platform's name; `text_en` where a template has it.
+
+    `softened_ids`: the words of the merchant that it says to be no promise.
+    """
 
     id: Id
     text: str
     text_en: str | None
     promise_ids: list[Id]
+    softened_ids: list[Id]
     from_side: str
     seq: int
     at: Instant
@@ -71,9 +78,8 @@ async def tell(
     request: Request[Any, Any, Any], dispute_id: FromPath[Id], data: JSONBody[RelayIn]
 ) -> Response[RelayView]:
     """409 `promise_not_confirmed` before the merchant's act; 422 `uncleared_promise` names the words that promise."""
-    relay = Relay(
-        data.client_message_id, tuple(str(each) for each in data.promise_ids), data.text, data.override_reason
-    )
+    promises, softened = (tuple(str(each) for each in ids) for ids in (data.promise_ids, data.softened_ids))
+    relay = Relay(data.client_message_id, promises, data.text, data.override_reason, softened)
     return await _say(request, dispute_id, relay)
 
 
@@ -125,6 +131,7 @@ def _view(told: Told) -> RelayView:
         text=told.text,
         text_en=told.text_en,
         promise_ids=[Id(each) for each in told.promise_ids],
+        softened_ids=[Id(each) for each in told.softened_ids],
         from_side=told.message.sender_side,
         seq=told.message.seq,
         at=instant_text(told.message.received_at),

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from service.domain.canonical import amount_words, canonical, due_words
-from service.domain.errors import Kind, Refusal
+from service.domain.errors import GuardFailed, Kind, Refusal
 from service.domain.promise_net import Span, net
 
 RELAYED_ACTIONS: Final = (
@@ -22,6 +22,7 @@ RELAYED_ACTIONS: Final = (
     "pickup",
     "reply_later",
 )
+SOFTENED: Final = ("hedged", "conditional")  # what may be told to a buyer, as no promise
 PROMISES_PER_RELAY_MAX: Final = 20  # choice: more than one message can say
 _PLACE: Final = re.compile(r"\{([^{}]*)\}")
 
@@ -47,9 +48,20 @@ class ConfirmedPromise:
     wording: str = "unconditional"
 
 
+class Softened(NamedTuple):
+    """Words of a merchant that are no promise, `wording` hedged or conditional: told as such or not at all."""
+
+    id: str
+    wording: str
+    action: str
+
+
 @dataclass(frozen=True, slots=True)
 class RelayLanguage:
-    """The pieces of a relay in one language; `actions` by action, with {when} and {amount}."""
+    """The pieces of a relay in one language; `actions` by action, with {when} and {amount}.
+
+    `no_promise` by wording, with {act}, says of softened words that they are no promise; `acts` names the acts in it.
+    """
 
     opening: str
     joint: str
@@ -57,11 +69,16 @@ class RelayLanguage:
     when: str
     amount: str
     actions: Mapping[str, str]
+    no_promise: Mapping[str, str]
+    between: str  # two sentences about softened words
+    acts: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        missing = [action for action in RELAYED_ACTIONS if action not in self.actions]
+        missing = [action for action in RELAYED_ACTIONS if action not in self.actions or action not in self.acts]
+        missing += [wording for wording in SOFTENED if wording not in self.no_promise]
         places = {place for pattern in self.actions.values() for place in _PLACE.findall(pattern)}
         fits = _PLACE.findall(self.when) == ["due"] and _PLACE.findall(self.amount) == ["amount"]
+        fits = fits and all(_PLACE.findall(pattern) == ["act"] for pattern in self.no_promise.values())
         if missing or not fits or not places <= {"when", "amount"}:
             raise Refusal(
                 "relay_templates_malformed",
@@ -75,38 +92,29 @@ class RelayLanguage:
 
 @dataclass(frozen=True, slots=True)
 class RelayTemplates:
-    """How a relay is worded, in zh and en; read from rules/templates/relay.toml."""
+    """How a relay is worded, in zh and en; read from rules/templates/relay.toml, whose bytes `sha256_hex` is of."""
 
     zh: RelayLanguage
     en: RelayLanguage
+    version: int
+    sha256_hex: str
 
 
 @dataclass(frozen=True, slots=True)
 class ClearedWords:
     """Words that may be said to a buyer in the platform's name.
 
-    Made only by `clear_relay` and `clear_free_text`; a tidy test holds that. `en` is None for free text, which stands
-    as its author wrote it. `confirmation_hashes` are those of the confirmation entries, one for each promise.
+    Made only by `clear_relay`, `clear_softened` and `clear_free_text`; a tidy test holds that. `en` is None for free
+    text, which stands as its author wrote it. `confirmation_hashes` are those of the confirmation entries, one for each
+    promise; `softened_ids` name the words of which `text` says that they are no promise.
     """
 
     text: str
     en: str | None
-    source: Literal["promises", "free_text"]
+    source: Literal["promises", "softened", "free_text"]
     promise_ids: tuple[str, ...] = ()
     confirmation_hashes: tuple[str, ...] = ()
-
-
-def _cleared(
-    text: str, en: str | None, source: Literal["promises", "free_text"], promises: Sequence[ConfirmedPromise]
-) -> ClearedWords:
-    """The one maker."""
-    return ClearedWords(
-        text=text,
-        en=en,
-        source=source,
-        promise_ids=tuple(promise.id for promise in promises),
-        confirmation_hashes=tuple(promise.confirmation_entry_hash for promise in promises),
-    )
+    softened_ids: tuple[str, ...] = ()
 
 
 def clear_relay(promises: Sequence[ConfirmedPromise], templates: RelayTemplates) -> ClearedWords:
@@ -117,9 +125,47 @@ def clear_relay(promises: Sequence[ConfirmedPromise], templates: RelayTemplates)
             without an action; `canonical_mismatch` (conflict) when the hash the merchant confirmed is not that of the
             fields; `nothing_to_relay`, `too_many_promises`.
     """
-    if not promises:
+    _require_some(promises)
+    for promise in promises:
+        require_relayable(promise)
+    zh = _render(templates.zh, promises, language=0)
+    en = _render(templates.en, promises, language=1)
+    return ClearedWords(
+        text=zh,
+        en=en,
+        source="promises",
+        promise_ids=tuple(promise.id for promise in promises),
+        confirmation_hashes=tuple(promise.confirmation_entry_hash for promise in promises),
+    )
+
+
+def clear_softened(said: Sequence[Softened], templates: RelayTemplates) -> ClearedWords:
+    """Say of softened or conditional words that they are no promise: the act alone, neither time nor sum nor words.
+
+    Raises:
+        Refusal: `not_softened` (guard) for words that are anything else; `nothing_to_relay`, `too_many_promises`.
+    """
+    _require_some(said)
+    for each in said:
+        if each.wording not in SOFTENED or each.action not in RELAYED_ACTIONS:
+            raise GuardFailed(
+                "not_softened",
+                zh="只有含糊或附条件的说法可以这样转告",
+                en="Only softened or conditional words are told as no promise",
+                promise_id=each.id,
+                wording=each.wording,
+            )
+    zh, en = (
+        words.between.join(words.no_promise[e.wording].replace("{act}", words.acts[e.action]) for e in said)
+        for words in (templates.zh, templates.en)
+    )
+    return ClearedWords(text=zh, en=en, source="softened", softened_ids=tuple(each.id for each in said))
+
+
+def _require_some(asked: Sequence[object]) -> None:
+    if not asked:
         raise Refusal("nothing_to_relay", zh="没有要转告的承诺", en="There is no promise to relay")
-    if len(promises) > PROMISES_PER_RELAY_MAX:
+    if len(asked) > PROMISES_PER_RELAY_MAX:
         raise Refusal(
             "too_many_promises",
             kind=Kind.TOO_LARGE,
@@ -127,11 +173,6 @@ def clear_relay(promises: Sequence[ConfirmedPromise], templates: RelayTemplates)
             en="Too many promises in one relay",
             promises_max=PROMISES_PER_RELAY_MAX,
         )
-    for promise in promises:
-        require_relayable(promise)
-    zh = _render(templates.zh, promises, language=0)
-    en = _render(templates.en, promises, language=1)
-    return _cleared(zh, en, "promises", promises)
 
 
 def require_relayable(promise: ConfirmedPromise) -> None:
@@ -181,7 +222,7 @@ def clear_free_text(text: str) -> ClearedWords:
         Refusal: `uncleared_promise` (guard) with `words` [{start, end, text}], in the text as written, and what to do.
     """
     require_no_promise(text)
-    return _cleared(text, None, "free_text", ())
+    return ClearedWords(text=text, en=None, source="free_text")
 
 
 def require_no_promise(text: str) -> None:

@@ -1,27 +1,34 @@
 """The agent writes to the buyer: confirmed promises rendered by templates, or words that carry no promise at all.
 
-Only `ClearedWords` get out. The entry of a relay names the confirmation entry of each promise by its hash, so an
-auditor checks the gate from the transcript alone.
+Only `ClearedWords` get out. The entry of a relay names the confirmation entry of each promise by its hash, what was
+filled into which template, and so lets an auditor check the gate from the transcript alone (`domain/gate_check.py`).
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from sqlmodel import select
 
-from service.domain.cleared_words import ClearedWords, ConfirmedPromise, clear_free_text, clear_relay
+from service.domain.cleared_words import (
+    ClearedWords,
+    ConfirmedPromise,
+    Softened,
+    clear_free_text,
+    clear_relay,
+    clear_softened,
+)
 from service.domain.contradictions import Terms, against_order
 from service.domain.errors import Absent, Conflict, GuardFailed
 from service.domain.policy import Policy
 from service.domain.promise import PROMISE, PromiseFacts, require_confirmed
 from service.domain.staff import Role
 from service.domain.timers import promise_timers
-from service.domain.transcript import Entry
+from service.domain.transcript import Entry, rfc3339
 from service.flows.context import Context
 from service.flows.hearing import require_length
 from service.flows.issuing import arm_all
@@ -37,7 +44,7 @@ READERS = frozenset({Role.BUYER, Role.PLATFORM_AGENT, Role.SUPERVISOR, Role.AUDI
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """What the agent wants to tell: promises by id, or a text of its own.
+    """What the agent wants to tell: promises by id, softened words by id (as no promise), or a text of its own.
 
     `override_reason`: a supervisor's, for a promise that the order's facts contradict.
     """
@@ -46,16 +53,18 @@ class Relay:
     promise_ids: tuple[str, ...] = ()
     text: str = ""
     override_reason: str = ""
+    softened_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A message to the buyer, as it went out."""
+    """A message to the buyer, as it went out; `softened_ids` name the words it says to be no promise."""
 
     message: tables.Message
     text: str
     text_en: str | None
     promise_ids: tuple[str, ...]
+    softened_ids: tuple[str, ...] = ()
 
 
 def tell_buyer(ctx: Context, dispute_id: str, relay: Relay) -> str:
@@ -65,14 +74,14 @@ def tell_buyer(ctx: Context, dispute_id: str, relay: Relay) -> str:
         Absent: no such dispute, or no such promise of it.
         Forbidden: `not_your_dispute`.
         Conflict: `promise_not_confirmed`, `promise_already_relayed` (some of them, in other messages),
-            `canonical_mismatch`, `duplicate_message`, `dispute_closed`.
+            `canonical_mismatch`, `duplicate_message`, `dispute_closed`, `words_no_longer_stand`.
         GuardFailed: `uncleared_promise` with the words, `contradicts_order`, `promise_already_due`, `relay_content`,
-            `text_length`, `case_entries_max`.
+            `not_softened`, `text_length`, `case_entries_max`.
     """
     case = require_agents_case(ctx, dispute_id)
     policy = ctx.policy_of(case.dispute)
     require_transcript_room(case, policy)
-    if bool(relay.promise_ids) == bool(relay.text):
+    if sum(map(bool, (relay.promise_ids, relay.softened_ids, relay.text))) != 1:
         raise GuardFailed(
             "relay_content", zh="请引用承诺或填写文字,二者取一", en="Cite promises or write words, not both"
         )
@@ -80,11 +89,35 @@ def tell_buyer(ctx: Context, dispute_id: str, relay: Relay) -> str:
         raise Conflict("dispute_closed", zh="纠纷已结案", en="The dispute is closed and sealed")
     if relay.promise_ids:
         return _relay_promises(ctx, case, relay, policy)
+    if relay.softened_ids:
+        return _tell_softened(ctx, case, relay)
     require_length(relay.text, least=1, most=policy.reply_chars_max, field_name="text")
     words = clear_free_text(relay.text)
     _require_new(ctx, case, relay)
     ctx.follow(case.dispute)
-    message_id, _ = _say(ctx, case, relay, words)
+    message_id, _ = _say(ctx, case, relay, words, {})
+    ctx.announce("relay.sent", message_id=message_id)
+    return message_id
+
+
+def _tell_softened(ctx: Context, case: CaseFile, relay: Relay) -> str:
+    """Tell of softened or conditional words in the one way that says they are no promise; twice is one message."""
+    said = [_promise(case, each) for each in dict.fromkeys(relay.softened_ids)]
+    words = clear_softened([Softened(p.id, p.wording, p.action) for p in said], ctx.house.templates)
+    told = {p.told_seq for p in said}
+    if len(told) == 1 and (seq := told.pop()) is not None:
+        before = buyer_channel.relay_at(ctx.tx.session, case.dispute.id, seq)
+        assert before is not None, "what was told stands in the buyer's channel"
+        return before.id
+    for each in said:
+        if each.state != "extracted":
+            raise Conflict("words_no_longer_stand", zh="该说法已失效", en="These words stand no more", state=each.state)
+    _require_new(ctx, case, relay)
+    ctx.follow(case.dispute)
+    named = [{"id": p.id, "wording": p.wording, "action": p.action} for p in said]
+    message_id, made = _say(ctx, case, relay, words, {"softened": named})
+    for each in said:
+        ctx.plan.update(tables.Promise, each.id, told_seq=made.seq)
     ctx.announce("relay.sent", message_id=message_id)
     return message_id
 
@@ -101,7 +134,8 @@ def _relay_promises(ctx: Context, case: CaseFile, relay: Relay, policy: Policy) 
         _require_relayable(ctx, case, promise, confirmed, relay, policy)
     _require_new(ctx, case, relay)
     ctx.follow(case.dispute)
-    message_id, made = _say(ctx, case, relay, words)
+    named = [_as_told(case, promise, each) for promise, each in zip(promises, cleared, strict=True)]
+    message_id, made = _say(ctx, case, relay, words, {"promises": named})
     for promise in promises:
         assert promise.due_at is not None, "a confirmed promise has a date"
         ctx.plan.update(tables.Promise, promise.id, state="relayed", relay_seq=made.seq)
@@ -158,10 +192,10 @@ def _named_by_confirmation(ctx: Context, promise: tables.Promise) -> str:
     return str(facts["canonical"]) if facts["promise"] == promise.id else ""
 
 
-def _against_order_now(case: CaseFile, promise: tables.Promise) -> bool:
+def _against_order_now(case: CaseFile, promise: tables.Promise) -> str | None:
     """The order may have changed since the words were said."""
     terms = Terms(promise.wording, promise.action, promise.amount_fen, promise.amount_max_fen, promise.due_at)
-    return against_order(terms, "", order_facts(case.line)) is not None
+    return against_order(terms, "", order_facts(case.line))
 
 
 def _require_relayable(
@@ -182,7 +216,7 @@ def _require_relayable(
         canonical_hash=promise.canonical_sha256,
         hash_named=promise.confirmed_canonical or "",
         confirmed_hash=confirmed.confirmation_sha256,
-        contradicts_order=promise.contradicts is not None or _against_order_now(case, promise),
+        contradicts_order=bool(promise.contradicts or _against_order_now(case, promise)),
         override_reason=override,
     )
     PROMISE.advance(promise.state, "relay", facts, side=ctx.actor.side)
@@ -202,16 +236,31 @@ def _require_new(ctx: Context, case: CaseFile, relay: Relay) -> None:
         raise Conflict("duplicate_message", zh="该消息已收到", en="This message has been received", message_id=earlier)
 
 
-def _say(ctx: Context, case: CaseFile, relay: Relay, words: ClearedWords) -> tuple[str, Entry]:
-    """The entry with the hashes of the confirmations it rests on, and the message itself."""
-    message_id = ctx.new_id()
-    named = [
-        {"id": promise_id, "confirmation": confirmation}
-        for promise_id, confirmation in zip(words.promise_ids, words.confirmation_hashes, strict=True)
-    ]
+def _as_told(case: CaseFile, promise: tables.Promise, confirmed: ConfirmedPromise) -> dict[str, object]:
+    """What the entry of a relay says of one promise: the act it rests on, and what was filled into the template."""
+    against = promise.contradicts or _against_order_now(case, promise)
+    told: dict[str, object] = {
+        "id": promise.id,
+        "confirmation": confirmed.confirmation_entry_hash,
+        "canonical": confirmed.confirmation_sha256,
+        "action": promise.action,
+        "amount_fen": promise.amount_fen,
+        "amount_max_fen": promise.amount_max_fen,
+        "due_at": None if promise.due_at is None else rfc3339(promise.due_at),
+    }
+    return told | ({"against": against} if against else {})
+
+
+def _say(
+    ctx: Context, case: CaseFile, relay: Relay, words: ClearedWords, named: Mapping[str, object]
+) -> tuple[str, Entry]:
+    """The entry with all that an auditor needs to check the words, and the message itself."""
+    message_id, templates = ctx.new_id(), ctx.house.templates
     made = ctx.record(
         "buyer.told",
-        facts={"message": message_id, "source": words.source, "promises": named},
+        facts={"message": message_id, "source": words.source, "promises": []}
+        | dict(named)
+        | ({"template": f"relay@{templates.version}", "template_sha256": templates.sha256_hex} if named else {}),
         private=buyer_channel.disclosed_words(words) | {"override_reason": relay.override_reason or None},
     )
     buyer_channel.say_to_buyer(
@@ -242,16 +291,25 @@ def list_told(ctx: Context, dispute_id: str) -> list[Told]:
         raise Absent("relay")
     messages = buyer_channel.said_to_buyer(ctx.tx.session, dispute_id)
     words = words_of(ctx.tx.session, dispute_id, [m.seq for m in messages])
+    promises, softened = _named_by_seq(case, "relay_seq"), _named_by_seq(case, "told_seq")
+    return [
+        _told(m, words.get(m.seq, {}), tuple(promises.get(m.seq, ())), tuple(softened.get(m.seq, ()))) for m in messages
+    ]
+
+
+def _named_by_seq(case: CaseFile, column: str) -> dict[int, list[str]]:
+    """The ids of the promises that each message tells of, by the place of its entry."""
     by_seq: dict[int, list[str]] = {}
     for promise in case.promises:
-        if promise.relay_seq is not None:
-            by_seq.setdefault(promise.relay_seq, []).append(promise.id)
-    return [_told(m, words.get(m.seq, {}), by_seq.get(m.seq, [])) for m in messages]
+        seq = getattr(promise, column)
+        if seq is not None:
+            by_seq.setdefault(seq, []).append(promise.id)
+    return by_seq
 
 
-def _told(message: tables.Message, words: Any, promise_ids: Sequence[str]) -> Told:
+def _told(message: tables.Message, words: Any, promises: tuple[str, ...], softened: tuple[str, ...]) -> Told:
     text_en = words.get("text_en")
-    return Told(message, str(words.get("text", "")), None if text_en is None else str(text_en), tuple(promise_ids))
+    return Told(message, str(words.get("text", "")), None if text_en is None else str(text_en), promises, softened)
 
 
 def _promise(case: CaseFile, promise_id: str) -> tables.Promise:
