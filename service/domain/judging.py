@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from operator import attrgetter
 
 from service.domain.compiled_rules import CompiledRule, CompiledRules, How, NearSlots, Way
+from service.domain.excusing import Excuses
 from service.domain.reading import Occurrence, Places, Reading
 from service.domain.rule_language import Disguise, Rule
 from service.domain.suspecting import Suspects
 
 SPANS_PER_RULE_MAX = 16  # choice: more of the same tells the merchant nothing new
 SPANS_LOOKED_AT_MAX = 128  # choice: before the longest of overlapping ones are chosen
-NEGATION_CHARS_MAX = 6  # the longest negations have five characters
-AFTER_WINDOW_EXTRA = 6  # a warning may follow a little further off than a negation precedes
 
 _PLACE = attrgetter("place")
 Span = tuple[int, int]
@@ -43,14 +42,20 @@ def _spans(
     compiled: CompiledRule, ways: list[Way], reading: Reading, rules: CompiledRules, excuses: int
 ) -> Iterator[Span]:
     """The guilty places that nothing excuses; `excuses` are located together, once any place is guilty."""
-    for span, words in _guilty_spans(compiled, ways, reading):
-        if not reading.excuses_among(compiled.excuses):
-            yield span
-            continue
-        reading.locate(excuses)
-        if reading.occurrences(compiled.anywhere):
-            return
-        if not (_is_innocent(span, words, compiled, reading) or _is_negated(span, words, compiled, reading, rules)):
+    guilty = _guilty_spans(compiled, ways, reading)
+    first = next(guilty, None)
+    if first is None:
+        return
+    if not reading.excuses_among(compiled.excuses):
+        yield first[0]
+        yield from (span for span, _ in guilty)
+        return
+    reading.locate(excuses)
+    if reading.occurrences(compiled.anywhere):
+        return
+    there = Excuses(compiled, reading, rules.not_negation)
+    for span, words in chain((first,), guilty):
+        if not there.excuse(span, words):
             yield span
 
 
@@ -90,10 +95,11 @@ def _near_spans(near: NearSlots, reading: Reading) -> Iterator[tuple[Span, list[
 
 def _joined(groups: list[Places], near: NearSlots, reading: Reading) -> Iterator[tuple[Span, list[Span], int]]:
     """The stretches that hold a word of each group, their words, and how many of these were only heard."""
+    window = near.window * (1 + reading.is_doubled)
     for place in groups[0].all:
         span, words, heard = place, [(place.start, place.end)], int(reading.is_heard(place))
         for places in groups[1:]:
-            word = _nearest(span, places, near, window=near.window * (1 + reading.is_doubled))
+            word = _nearest(span, places, near, window=window)
             if word is None:
                 break
             span = _spanning(span, word)
@@ -119,70 +125,10 @@ def _nearest(span: Occurrence, places: Places, near: NearSlots, *, window: int) 
 
 
 def _spanning(one: Occurrence, other: Occurrence) -> Occurrence:
+    if one.start <= other.start and one.end <= other.end:  # as most stand
+        return Occurrence(one.start, other.end, one.first, other.last)
     return Occurrence(
         min(one.start, other.start), max(one.end, other.end), min(one.first, other.first), max(one.last, other.last)
-    )
-
-
-def _is_innocent(span: Span, words: list[Span], compiled: CompiledRule, reading: Reading) -> bool:
-    """Whether an innocent phrase claims the hit or one of its words, or lies within and makes it innocent."""
-    if any(span[0] <= place.start and place.end <= span[1] for place in reading.occurrences(compiled.within)):
-        return True
-    return any(
-        _claims(place, word)
-        for slot in compiled.unless
-        for word in {span, *words}
-        for place in _around(reading.occurrences(slot), *word)
-    )
-
-
-def _claims(phrase: Occurrence, word: Span) -> bool:
-    """Whether a phrase needs characters of the word and is more than a part of it: 光线下 claims 线下拍."""
-    start, end = word
-    overlaps = phrase.start < end and start < phrase.end
-    is_a_part = start <= phrase.start and phrase.end <= end and (phrase.start, phrase.end) != word
-    return overlaps and not is_a_part
-
-
-def _around(places: list[Occurrence], start: int, end: int) -> list[Occurrence]:
-    """The few places that may overlap a stretch; phrases are short, so only the last ones that start before its end."""
-    low = bisect_left(places, (start,))
-    high = bisect_left(places, (end,), low)
-    return places[max(0, low - 8) : high]
-
-
-def _is_negated(span: Span, words: list[Span], compiled: CompiledRule, reading: Reading, rules: CompiledRules) -> bool:
-    """Whether a negation stands before the hit in its clause, or between its words, or a warning after it."""
-    hit = reading.ranked(*span)
-    window = compiled.rule.unless_window
-    for place in _between(reading.places(compiled.before), hit.first - window - NEGATION_CHARS_MAX, hit.last):
-        if (
-            hit.first - place.last <= window
-            and not any(place.start < end and start < place.end for start, end in words)
-            and not _is_no_negation(place, reading, rules)
-            and not reading.is_split_by(min(place.start, hit.start), max(place.end, hit.start), clauses=True)
-        ):
-            return True
-    return any(
-        not any(place.start < end and start < place.end for start, end in words)
-        and not _is_no_negation(place, reading, rules)
-        and not reading.is_split_by(hit.start, place.end, clauses=False)
-        for place in _between(reading.places(compiled.after), hit.first, hit.last + window + AFTER_WINDOW_EXTRA)
-    )
-
-
-def _between(places: Places, first: int, last: int) -> list[Occurrence]:
-    low = bisect_left(places.firsts, first)
-    return places.all[low : bisect_left(places.firsts, last, low)]
-
-
-def _is_no_negation(place: Occurrence, reading: Reading, rules: CompiledRules) -> bool:
-    """Whether the word only looks like a negation: 能不能, 特别."""
-    return any(
-        phrase.start <= place.start
-        and place.end <= phrase.end
-        and (phrase.start, phrase.end) != (place.start, place.end)
-        for phrase in _around(reading.occurrences(rules.not_negation), place.start, place.end)
     )
 
 

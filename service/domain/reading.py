@@ -21,7 +21,6 @@ _PAUSE = re.compile(CLAUSE_MARK.pattern + r"|\s|[~～…—]")
 _OPENINGS = ("亲亲", "亲爱的", "亲", "您好", "你好")
 _ENDINGS = frozenset("亲哦呢哈呀啊了哒啦嘛吧滴呐噢喔")
 ADDRESS_CHARS_MAX = 6  # the longest opening and three endings
-ROUGH_HITS_MAX = 1_000  # choice: with more of them a second look costs more than it saves
 _A_NUMBER = DIGIT * DIGITS_MIN
 
 
@@ -129,8 +128,8 @@ class Reading:
 
     @property
     def can_be_looked_over(self) -> bool:
-        """Whether the words stand in the folded text alone (no signs read as words, repeats, shapes), and are few."""
-        return not self._other_views and self._looks is None and len(self._hits) <= ROUGH_HITS_MAX
+        """Whether the words stand in the folded text alone: no signs read as words, no repeats, no shapes."""
+        return not self._other_views and self._looks is None
 
     def rough_places(self, slots: int) -> RoughPlaces:
         """Where words of several slots (as bits) seem to stand, a part of a token or of prose taken for a word too."""

@@ -33,7 +33,7 @@ TYPED_RUN_MAX = 60  # choice: letters looked at on each side of a word typed in 
 
 _LETTERS = re.compile("[a-z]*")
 _LATIN = re.compile("[a-z0-9]+")
-_MAY_BE_PINYIN = re.compile("[a-z0-9]*[aeiouv][a-z0-9]*")  # every syllable but a few grunts has a vowel
+_VOWEL = re.compile("[aeiouv]")  # every syllable but a few grunts has one
 _TONE = re.compile("(?<=[a-z])[1-5](?![0-9])")  # as in jia1 wei1 xin4
 _INITIAL = re.compile("[zcs]h|[bpmfdtnlgkhjqxrzcsyw]|")
 _SIGNS_FROM = 0x80  # UTF-8 makes two bytes of each sign: one for its initial, one for its final
@@ -182,8 +182,10 @@ class Ear:
         """The stretches that can hold a word some of which is typed, and from where to where letters stand in them."""
         begin = stop = 0
         typed: tuple[int, int] | None = None
-        for letters in _MAY_BE_PINYIN.finditer(folded):
+        for letters in _LATIN.finditer(folded):
             first, last = letters.span()
+            if _VOWEL.search(folded, first, last) is None:
+                continue
             if typed is not None and first - self._row_max > stop:
                 yield begin, stop, typed
                 typed = None

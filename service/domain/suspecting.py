@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from service.domain.compiled_rules import CompiledRules, How, NearSlots, Way
 from service.domain.reading import ADDRESS_CHARS_MAX, Reading, RoughPlaces
 from service.domain.rule_language import Channel, Rule
 
-WORD_CHARS_MAX = 200  # as the schema says
-PAIRS_LOOKED_AT_MAX = 100  # choice: more pairs cost more than the exact look that they may save
+PAIRS_LOOKED_AT_MAX = 100  # choice: more pairs are put in order first
 
 Span = tuple[int, int]  # half-open, in characters that the fold keeps
 Suspects = dict[int, list[Way]]  # by the number of a rule in book order, the ways in which it may be broken
@@ -88,20 +88,35 @@ def _may_hit(way: Way, reading: Reading, rules: CompiledRules, roughly: RoughPla
 
 def _may_be_near(near: NearSlots, roughly: RoughPlaces) -> bool:
     """Whether for a word of the first group there are words of all others that are not too far away."""
-    reach = near.window + (len(near.slots) - 2) * (near.window + WORD_CHARS_MAX)
     places, *others = (roughly.get(slot, ()) for slot in near.slots)
-    if len(places) * max(map(len, others)) > PAIRS_LOOKED_AT_MAX:
-        return True
-    for place in places:
-        if all(_has_near(place, others_of_one, reach, ordered=near.ordered) for others_of_one in others):
-            return True
-    return False
+    reach = 0
+    for group in others:
+        reach += near.window
+        if len(places) * len(group) > PAIRS_LOOKED_AT_MAX:
+            places = _near_many(places, group, reach, ordered=near.ordered)
+        else:
+            places = [place for place in places if _is_near(place, group, reach, ordered=near.ordered)]
+        if not places:
+            return False
+        reach += max(last - first for first, last in group)  # the word may stand between the first and the next
+    return True
 
 
-def _has_near(place: Span, others: Sequence[Span], reach: int, *, ordered: bool) -> bool:
+def _is_near(place: Span, others: Sequence[Span], reach: int, *, ordered: bool) -> bool:
     """Whether one of the other words lies within reach of a place, behind it if they are ordered, and not over it."""
     first, last = place
     for other_first, other_last in others:
         if 0 <= other_first - last <= reach or (not ordered and 0 <= first - other_last <= reach):
             return True
     return False
+
+
+def _near_many(places: Sequence[Span], others: Sequence[Span], reach: int, *, ordered: bool) -> list[Span]:
+    """The places that are near one of many others."""
+    firsts, lasts = sorted(first for first, _ in others), sorted(last for _, last in others)
+    return [
+        (first, last)
+        for first, last in places
+        if bisect_left(firsts, last) < bisect_right(firsts, last + reach)
+        or (not ordered and bisect_left(lasts, first - reach) < bisect_right(lasts, first))
+    ]
