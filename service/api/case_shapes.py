@@ -204,7 +204,10 @@ class ApprovalLine(msgspec.Struct):
 
 
 class DisputeView(msgspec.Struct):
-    """A dispute as this viewer may see it. `now` is the server's: count down from it, never from the own clock."""
+    """A dispute as this viewer may see it. `now` is the server's: count down from it, never from the own clock.
+
+    `next_answer_due_at`: by when the shop has to answer the request, or has promised the buyer an answer.
+    """
 
     id: Id
     number: CaseNumber
@@ -239,6 +242,7 @@ class DisputeView(msgspec.Struct):
     created_at: Instant
     state_since: Instant
     closed_at: Instant | None
+    next_answer_due_at: Instant | None
     now: Instant
     timers: list[TimerView]
     available_actions: list[ActionView]

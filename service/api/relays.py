@@ -26,8 +26,8 @@ Reason = Annotated[str, msgspec.Meta(max_length=500, pattern=TEXT)]
 class RelayIn(msgspec.Struct, forbid_unknown_fields=True):
     """Promises by id, rendered from what the merchant confirmed; or a text of the agent's own. Not both.
 
-    `softened_ids`, instead of either: softened (尽快) or conditional (您退回后) words of the merchant, by their ids among
-    the promises; the buyer is told of which act they are, and that they are no promise. `override_reason`: a
+    `softened_ids`, instead of either: softened (尽快) or conditional (您退回后) words of the merchant, by their ids
+    among the promises; the buyer is told of which act they are, and that they are no promise. `override_reason`: a
     supervisor's, for a promise that the order's facts contradict.
     """
 

@@ -201,6 +201,7 @@ def dispute_view(ctx: Context, seen: CaseSeen) -> DisputeView:
         created_at=instant_text(dispute.created_at),
         state_since=instant_text(dispute.state_since),
         closed_at=_at(dispute.closed_at),
+        next_answer_due_at=_at(seen.next_answer_due_at),
         now=instant_text(ctx.now),
         timers=[_timer(t) for t in seen.timers],
         available_actions=[_action(a) for a in seen.actions],

@@ -138,6 +138,7 @@ class Policy:
     promise_lapse: timedelta = timedelta(days=1)  # P1D after extraction; choice
     explicit_reply_actions: tuple[str, ...] = ()  # promises confirmed by an unconditional answer: off by default
     promises_per_message_max: int = 10  # choice
+    ticket_of_broken_promise: bool = True  # promises.md section 3: a ticket when the policy says so; choice
 
     # Bounds
     reply_chars_max: int = 2_000  # choice: one chat message of either side

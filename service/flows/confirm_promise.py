@@ -18,9 +18,11 @@ from service.domain.cleared_words import RELAYED_ACTIONS
 from service.domain.contradictions import MENDED_BY_CORRECTION
 from service.domain.errors import Absent, GuardFailed
 from service.domain.moderation import Channel
+from service.domain.policy import Policy
 from service.domain.promise import PROMISE, PromiseFacts
 from service.domain.staff import Role
 from service.domain.transcript import rfc3339
+from service.domain.windows import require_in_time
 from service.flows.committing import (
     Meant,
     committed_fen,
@@ -32,8 +34,8 @@ from service.flows.committing import (
 )
 from service.flows.context import Context
 from service.flows.hearing import Heard, Outcome, hear_note, keep_back, let_out, require_length, rules_facts
-from service.flows.issuing import call_somebody, count_standing
-from service.flows.keeping import breach_id, keep_promise
+from service.flows.issuing import call_somebody, count_standing, issue_ticket
+from service.flows.keeping import breach_id, done_after_all, keep_promise
 from service.flows.permits import (
     require_agents_case,
     require_may_commit,
@@ -55,6 +57,9 @@ from service.store.uploads import upload_of
 
 NOTE: Final = "promise_note"  # the merchant's text field, with a correction or a proof
 CONFIRMATIONS_MAX: Final = 20  # choice: more than the promises of two messages
+BROKEN_QUESTION: Final = (
+    "{canonical},现已到期,平台未见履行凭证。请说明进展,并给出新的明确时间。"  # of the follow-up ticket
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,12 +302,14 @@ def decline(ctx: Context, dispute_id: str, promise_id: str) -> None:
 def fulfil(ctx: Context, dispute_id: str, promise_id: str, proof: Proof) -> Outcome | None:
     """The merchant shows that it kept its word; carriers and the gateway show it by their own events.
 
+    Of a promise that counts as broken it shows how late it was done, or that it was in time before the clock struck.
+
     Returns:
         None; or an Outcome when the note was not let out and nothing has moved.
 
     Raises:
         Absent: not this shop's dispute, no such promise.
-        Conflict: `arrow_missing`: never relayed, or ended.
+        Conflict: `arrow_missing`: never relayed, or ended; `window_closed`: shown at or after its due date.
         GuardFailed: `file_unknown`: the shop has uploaded no such file here; `proof_missing` without a file;
             `text_length`, `case_entries_max`.
     """
@@ -316,7 +323,11 @@ def fulfil(ctx: Context, dispute_id: str, promise_id: str, proof: Proof) -> Outc
     for sha256 in files:
         if upload_of(ctx.tx.session, dispute_id, party="merchant", sha256=sha256) is None:
             raise GuardFailed("file_unknown", zh="请先上传该文件", en="Upload the file first", sha256=sha256)
-    PROMISE.advance(promise.state, "fulfil", PromiseFacts(has_proof=bool(files)), side="merchant")
+    late = promise.state == "breached" and promise.done_at is None
+    facts = PromiseFacts(has_proof=bool(files))
+    PROMISE.advance("relayed" if late else promise.state, "fulfil", facts, side="merchant")
+    if not late:
+        require_in_time(ctx.received_at, promise.due_at)
     private: dict[str, object] = {}
     heard = None
     if proof.note:
@@ -325,7 +336,10 @@ def fulfil(ctx: Context, dispute_id: str, promise_id: str, proof: Proof) -> Outc
             return keep_back(ctx, case, heard, field_name=NOTE, facts={"promise": promise_id})
         private["note"] = heard.reply.text
     ctx.follow(case.dispute)
-    keep_promise(ctx, promise, side="merchant", at=ctx.received_at, proof={"files": files}, private=private)
+    if late:
+        done_after_all(ctx, promise, side="merchant", at=ctx.received_at, proof={"files": files}, private=private)
+    else:
+        keep_promise(ctx, promise, side="merchant", at=ctx.received_at, proof={"files": files}, private=private)
     if heard is not None:
         let_out(ctx, case, heard, field_name=NOTE)
     return None
@@ -346,14 +360,19 @@ def lapse(ctx: Context, timer: DueTimer) -> None:
 
 
 def broken(ctx: Context, timer: DueTimer) -> None:
-    """Its day has passed and nothing shows that it was kept: it counts, and the agent is told."""
+    """Its day has passed and nothing shows that it was kept: it counts, the agent is told, the shop is asked."""
     case, promise = _due(ctx, timer)
-    facts = PromiseFacts(policy=ctx.policy_of(case.dispute), now=ctx.now, due_at=promise.due_at)
+    policy = ctx.policy_of(case.dispute)
+    facts = PromiseFacts(policy=policy, now=ctx.now, due_at=promise.due_at)
     PROMISE.advance(promise.state, "promise_due_timeout", facts, side="system")
     ctx.follow(case.dispute)
+    ticket = _follow_up(ctx, case, promise, policy)
+    named, due_at = {} if ticket is None else {"ticket": ticket}, rfc3339(timer.due_at)
     ctx.plan.update(tables.Promise, promise.id, state="breached", ended_at=ctx.now)
-    ctx.record("promise.breached", facts={"promise": promise.id, "due_at": rfc3339(timer.due_at)})
-    ctx.announce("promise.breached", promise_id=promise.id, due_at=rfc3339(timer.due_at))
+    ctx.record("promise.breached", facts={"promise": promise.id, "due_at": due_at} | named)
+    ctx.announce("promise.breached", promise_id=promise.id, due_at=due_at)
+    if promise.action == "reply_later":  # D17: when that passes the seat is reminded
+        ctx.announce("promise.reminder", promise_id=promise.id, seat_id=promise.confirmed_by, due_at=due_at)
     count_standing(
         ctx,
         case.dispute.merchant_id,
@@ -363,6 +382,21 @@ def broken(ctx: Context, timer: DueTimer) -> None:
         subject_id=promise.id,
     )
     call_somebody(ctx, role="platform_agent", kind="promise_breached")
+
+
+def _follow_up(ctx: Context, case: CaseFile, promise: tables.Promise, policy: Policy) -> str | None:
+    """A ticket that asks what became of the promise, where the policy wants one and the platform is still at work."""
+    if not policy.ticket_of_broken_promise or case.dispute.state != "intervening":
+        return None
+    return issue_ticket(
+        ctx,
+        merchant_id=case.dispute.merchant_id,
+        policy=policy,
+        cause="MANUAL",  # no session closed over it: the platform asks
+        category=policy.ticket_category_of_timeout,
+        question=BROKEN_QUESTION.format(canonical=promise.canonical_zh.removesuffix("。")),
+        blocking=False,
+    )
 
 
 DECISIONS = MappingProxyType({"promise_lapse": lapse, "promise_due": broken})

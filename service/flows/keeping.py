@@ -73,31 +73,40 @@ def keep_promises(
             continue
         if amount_fen is not None and promise.amount_fen is not None and amount_fen < promise.amount_fen:
             continue
-        in_time = promise.due_at is None or at < promise.due_at
-        if promise.state == "relayed" and in_time:
+        if promise.state == "relayed" and (promise.due_at is None or at < promise.due_at):
             keep_promise(ctx, promise, side=side, at=at, proof=proof)
             kept.append(promise.id)
         elif promise.state == "breached" and promise.done_at is None:
-            _done_after_all(ctx, promise, side=side, at=at, proof=proof, in_time=in_time)
-            kept += [promise.id] if in_time else []
+            kept += [promise.id] if done_after_all(ctx, promise, side=side, at=at, proof=proof) else []
     return kept
 
 
-def _done_after_all(
-    ctx: Context, promise: tables.Promise, *, side: str, at: datetime, proof: Mapping[str, object], in_time: bool
-) -> None:
-    """It counts as broken: what was done late says how late; what was done in time takes the count back."""
+def done_after_all(
+    ctx: Context,
+    promise: tables.Promise,
+    *,
+    side: str,
+    at: datetime,
+    proof: Mapping[str, object],
+    private: Mapping[str, object] | None = None,
+) -> bool:
+    """It counts as broken: what was done late says how late; what was done in time takes the count back.
+
+    Returns:
+        Whether it was done in time.
+    """
     assert promise.due_at is not None, "what was broken had a date"
     ctx.plan.update(tables.Promise, promise.id, done_at=at)
     facts: dict[str, object] = {"promise": promise.id, "by": side, "done_at": rfc3339(at), "proof": dict(proof)}
-    if in_time:
+    if at < promise.due_at:
         ctx.plan.update(tables.StandingEvent, breach_id(promise.id), voided_at=ctx.now)
-        ctx.record("promise.kept_in_time", facts=facts)
+        ctx.record("promise.kept_in_time", facts=facts, private=private)
         ctx.announce("promise.kept_in_time", promise_id=promise.id, by=side)
-    else:
-        late = int((at - promise.due_at).total_seconds())
-        ctx.record("promise.done_late", facts=facts | {"late_seconds": late})
-        ctx.announce("promise.done_late", promise_id=promise.id, by=side, late_seconds=late)
+        return True
+    late = int((at - promise.due_at).total_seconds())
+    ctx.record("promise.done_late", facts=facts | {"late_seconds": late}, private=private)
+    ctx.announce("promise.done_late", promise_id=promise.id, by=side, late_seconds=late)
+    return False
 
 
 def breach_id(promise_id: str) -> str:

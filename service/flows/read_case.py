@@ -277,6 +277,7 @@ class CaseSeen:
     refundable_fen: int
     policy: Policy
     successor_id: str | None
+    next_answer_due_at: datetime | None
     return_address: str | None
     actions: Sequence[ActionNow]
     timers: Sequence[tables.Timer]
@@ -320,6 +321,7 @@ def read_case(ctx: Context, case: CaseFile) -> CaseSeen:
         refundable_fen=refundable_fen(case),
         policy=ctx.policy_of(dispute),
         successor_id=successor.id if successor else None,
+        next_answer_due_at=next_answer_due(case),
         return_address=dispute.return_address if dispute.return_origin or behind_the_desk else None,
         actions=available_actions(ctx, case),
         timers=[t for t in case.timers if _sees_timer(ctx, case, t)],
@@ -336,6 +338,14 @@ def read_case(ctx: Context, case: CaseFile) -> CaseSeen:
         approvals=case.approvals if role in STAFF else (),
         words=words_of(ctx.tx.session, dispute.id, spoken),
     )
+
+
+def next_answer_due(case: CaseFile) -> datetime | None:
+    """When the buyer hears from the shop next (D17): its time to answer the request, or an answer it has promised."""
+    due = [p.due_at for p in case.promises if p.state == "relayed" and p.action == "reply_later" and p.due_at]
+    if case.dispute.state == "requested" and (window := window_due(case)) is not None:
+        due.append(window)
+    return min(due, default=None)
 
 
 def _sub_status(case: CaseFile) -> str:

@@ -208,7 +208,8 @@ def take_parcel(ctx: Context, parcel: Parcel) -> list[str]:
     ctx.follow(case.dispute)
     proof = {"parcel": parcel.purpose, "carrier_at": rfc3339(parcel.at)}
     kept = keep_promises(ctx, case, actions=KEPT_BY[parcel.purpose], side="carrier", at=parcel.at, proof=proof)
-    if not kept:
+    assert ctx.plan.head is not None, "the dispute is followed"
+    if ctx.plan.head.seq == case.dispute.last_seq:
         ctx.plan.head = None  # nothing of the dispute has changed
     return kept
 
