@@ -18,9 +18,6 @@ from service.domain.tracks import DIGIT, LETTER, TRACKS
 from service.domain.views import UnrepeatedView, View, evenly_repeated
 
 _PAUSE = re.compile(CLAUSE_MARK.pattern + r"|\s|[~～…—]")
-_OPENINGS = ("亲亲", "亲爱的", "亲", "您好", "你好")
-_ENDINGS = frozenset("亲哦呢哈呀啊了哒啦嘛吧滴呐噢喔")
-ADDRESS_CHARS_MAX = 6  # the longest opening and three endings
 _A_NUMBER = DIGIT * DIGITS_MIN
 
 
@@ -318,23 +315,6 @@ class Reading:
         return (not head or self._letters.are_pinyin_before(first)) and (
             not tail or self._letters.are_pinyin_after(last)
         )
-
-    # -- the message as a whole
-
-    def whole_forms(self) -> Iterator[str]:
-        """The folded message, then without its address and its closing particles."""
-        core = self.folded
-        yield core
-        for opening in _OPENINGS:
-            if core.startswith(opening) and len(core) > len(opening):
-                core = core[len(opening) :]
-                yield core
-                break
-        for _ in range(3):
-            if len(core) < 2 or core[-1] not in _ENDINGS:
-                return
-            core = core[:-1]
-            yield core
 
     def is_a_clause(self, place: Occurrence) -> bool:
         """Whether a word is all there is between two marks (or blanks, or the ends of the text)."""

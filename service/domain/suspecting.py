@@ -6,8 +6,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from service.domain.compiled_rules import CompiledRules, How, NearSlots, Way
-from service.domain.reading import ADDRESS_CHARS_MAX, Reading, RoughPlaces
+from service.domain.reading import Reading, RoughPlaces
 from service.domain.rule_language import Channel, Rule
+from service.domain.whole_message import ADDRESS_CHARS_MAX, whole_forms
 
 PAIRS_LOOKED_AT_MAX = 100  # choice: more pairs are put in order first
 
@@ -50,7 +51,7 @@ def _started(present: int, rules: CompiledRules) -> Suspects:
 def _add_whole(started: Suspects, reading: Reading, rules: CompiledRules) -> None:
     """The rules that mean the message as a whole."""
     whole = rules.whole
-    for number in {number for form in reading.whole_forms() if form in whole for number in whole[form]}:
+    for number in {number for form in whole_forms(reading.folded) if form in whole for number in whole[form]}:
         started.setdefault(number, []).append(Way(number, -1, How.WHOLE, 0, 0))
 
 

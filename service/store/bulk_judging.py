@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,12 +17,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from service.domain import reading
-from service.domain.compiled_rules import CompiledRules, NearSlots
+from service.domain.compiled_rules import CompiledRules, How, NearSlots
 from service.domain.disguises import is_letter
-from service.domain.lexicon import slots_in
+from service.domain.lexicon import bits_of, slots_in
 from service.domain.moderation import Channel, Context, moderate
 from service.domain.shapes_of_contact import DIGIT_SIGNS, DIGITS_MIN, has_a_plus, has_a_sign
+from service.domain.whole_message import ADDRESS_CHARS_MAX, cores
 from service.store.differing_rules import only
 from service.store.rule_replay import CHANNEL_DEFAULT as CHANNEL
 from service.store.rule_replay import fired
@@ -60,17 +60,17 @@ class Sieve:
         self._signs = np.zeros(CODE_POINTS, dtype=np.uint32)
         self._fold[NEXT] = NEXT
         self._signs[NEXT] = rules.lexicon.ear.signs[NEXT]
-        self._whole_chars_max = rules.whole_chars_max + reading.ADDRESS_CHARS_MAX
+        self._whole_chars_max = rules.whole_chars_max + ADDRESS_CHARS_MAX
         self._wholes: defaultdict[str, set[int]] = defaultdict(set)
         for form, numbers in rules.whole.items():
-            self._wholes[_core(form)].update(numbers)
+            self._wholes[next(cores(form))].update(numbers)
         self._ways = {
             slot: [(way, tuple(slots_in(way.need))) for way in start.ways] for slot, start in rules.starts.items()
         }
-        self._first_slot, self._slots = _slots_by_entry(rules.lexicon.guilt.bits)
-        self._slot_count = 1 + max(
-            (slot for ways in self._ways.values() for _, needed in ways for slot in needed), default=0
-        )
+        self._needed = bits_of(slot for ways in self._ways.values() for _, slots in ways for slot in slots)
+        self._first_slot, self._slots = _slots_by_entry(rules.lexicon.guilt.bits, self._needed)
+        self._slot_count = self._needed.bit_length()
+        self._slot_type = np.min_scalar_type(self._slot_count)
 
     def suspects(self, texts: Sequence[str], asked: Asked) -> list[int]:
         """The places of the texts that must be judged one by one, ascending."""
@@ -87,11 +87,12 @@ class Sieve:
         folded = self._fold[written]
         kept = folded >= NEXT
         folded, message = folded[kept], message[kept]
+        edges = _edges(folded, np.flatnonzero(kept))
         text = folded.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
         if self._lexicon.shape_slots:
             self._note_shapes(texts, folded, message, suspected)
         self._note_forms(text, folded, message, suspected, asked)
-        self._note_words(_Hits(self, text, folded, message), suspected, asked)
+        self._note_words(_Hits(self, text, folded, message, edges), suspected, asked)
         return [int(place) for place in np.flatnonzero(suspected)]
 
     def _without_nul(self, texts: Sequence[str], asked: Asked) -> list[int]:
@@ -147,25 +148,26 @@ class Sieve:
 
     def _meant_by(self, folded: str) -> Iterator[int]:
         """The rules that may mean a message as a whole."""
-        yield from self._wholes.get(_core(folded), ())
-        for opening in reading._OPENINGS:
-            if folded.startswith(opening):
-                yield from self._wholes.get(_core(folded[len(opening) :]), ())
+        for core in cores(folded):
+            yield from self._wholes.get(core, ())
 
     def _note_words(self, hits: _Hits, suspected: Array, asked: Asked) -> None:
         """Words that can start a rule, as they are written and as they sound, with all that the rule needs."""
         present = np.zeros((self._slot_count, len(suspected)), dtype=bool)
-        inside = hits.slots < self._slot_count
-        present[hits.slots[inside], hits.places[inside]] = True
+        present[hits.slots, hits.places] = True
         for slot, ways in self._ways.items():
             started = np.flatnonzero(present[slot] & ~suspected)
             for way, slots in ways if len(started) else ():
                 there = started
                 for needed in slots:
                     there = there[present[needed, there]]
+                if len(there) and way.near is not None:
+                    there = np.intersect1d(there, hits.near(way.near), assume_unique=True)
+                elif len(there) and way.how is How.CLAUSE:
+                    there = np.intersect1d(there, hits.clauses(way.slot), assume_unique=True)
                 for place in there.tolist():
                     if not suspected[place] and self._applies(way.rule, place, asked):
-                        suspected[place] = way.near is None or hits.are_near(place, way.near)
+                        suspected[place] = True
 
     def _applies(self, number: int, place: int, asked: Asked) -> bool:
         rule = self._rules.rules[number].rule
@@ -175,70 +177,79 @@ class Sieve:
 
 
 class _Hits:
-    """The words found in a block, by message: as written and as they sound; in characters that the fold keeps."""
+    """The words found in a block, as written and as they sound, by slot; in characters that the fold keeps."""
 
-    def __init__(self, sieve: Sieve, text: str, folded: Array, message: Array) -> None:
+    def __init__(self, sieve: Sieve, text: str, folded: Array, message: Array, edges: Array) -> None:
         matcher = sieve._lexicon.guilt.matcher
         found = matcher.places(text, matcher.find(text))
         rows = np.fromiter(chain.from_iterable(found), dtype=np.int64).reshape(-1, 3)
-        firsts, lasts, entries = rows[:, 0], rows[:, 1], rows[:, 2]
+        entries = rows[:, 2]
         signs = sieve._signs[folded].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
         heard = [
             (slot, each.first, each.last)
             for each in sieve._lexicon.ear.listen(text, signs, has_letters=bool((sieve._flags[folded] & LETTER).any()))
-            for slot in slots_in(each.bits)
+            for slot in slots_in(each.bits & sieve._needed)
         ]
         sounds = np.array(heard, dtype=np.int64).reshape(-1, 3)
         widths = np.diff(sieve._first_slot)[entries]
         of_hit = np.repeat(np.arange(len(rows)), widths)
         offsets = np.arange(len(of_hit)) - np.repeat(np.cumsum(widths) - widths, widths)
-        slots = sieve._slots[sieve._first_slot[entries][of_hit] + offsets]
-        self.slots = np.concatenate([slots, sounds[:, 0]])
-        self._lasts = np.concatenate([lasts[of_hit], sounds[:, 2]])
-        self._firsts = np.concatenate([firsts[of_hit], sounds[:, 1]])
-        self.places = message[self._lasts - 1]
+        written = sieve._slots[sieve._first_slot[entries][of_hit] + offsets]
+        slots = np.concatenate([written, sounds[:, 0]])
+        firsts = np.concatenate([rows[:, 0][of_hit], sounds[:, 1]])
+        order = np.argsort(slots.astype(sieve._slot_type), kind="stable")  # sixteen bits are sorted without comparing
+        self.slots, self._firsts = slots[order], firsts[order]
+        self._lasts = np.concatenate([rows[:, 1][of_hit], sounds[:, 2]])[order]
+        self.places = message[self._firsts]  # the number of the message that a word stands in
+        self._begins = np.searchsorted(self.slots, np.arange(sieve._slot_count + 1))
+        self._edges = edges
 
-    @cached_property
-    def _by_message(self) -> tuple[Array, Array]:
-        order = np.argsort(self.places, kind="stable")
-        return order, self.places[order]
+    def _of(self, slot: int) -> slice:
+        return slice(self._begins[slot], self._begins[slot + 1])
 
-    def are_near(self, place: int, near: NearSlots) -> bool:
-        """Whether words of all groups stand about as near as they must; never too strict."""
-        order, sorted_places = self._by_message
-        low, high = np.searchsorted(sorted_places, (place, place + 1))
-        mine = order[low:high]
-        spots: dict[int, list[tuple[int, int]]] = {slot: [] for slot in near.slots}
-        for slot, first, last in zip(
-            self.slots[mine].tolist(), self._firsts[mine].tolist(), self._lasts[mine].tolist(), strict=True
-        ):
-            if slot in spots:
-                spots[slot].append((first, last))
-        groups = [spots[slot] for slot in near.slots]
-        reach = near.window
-        for group in groups[1:-1]:
-            reach += near.window + max(last - first for first, last in group)
-        return any(all(any(_gap(one, other) <= reach for other in group) for group in groups[1:]) for one in groups[0])
+    def clauses(self, slot: int) -> Array:
+        """The messages in which a word of the slot may be all that stands between two marks."""
+        mine = self._of(slot)
+        apart = self._edges[self._firsts[mine]] & self._edges[self._lasts[mine]]
+        return np.unique(self.places[mine][apart])
+
+    def near(self, near: NearSlots) -> Array:
+        """The messages in which words of all groups stand about as near as they must; never too few."""
+        mine = self._of(near.slots[0])
+        firsts, lasts, places = self._firsts[mine], self._lasts[mine], self.places[mine]
+        reach = 0
+        for slot in near.slots[1:]:
+            others = self._of(slot)
+            other_firsts, other_lasts = self._firsts[others], self._lasts[others]
+            reach += near.window
+            is_near = _has_any(np.sort(other_firsts), lasts, lasts + reach)
+            if not near.ordered:
+                is_near |= _has_any(np.sort(other_lasts), firsts - reach, firsts)
+            firsts, lasts, places = firsts[is_near], lasts[is_near], places[is_near]
+            if not len(firsts):
+                break
+            reach += int((other_lasts - other_firsts).max())
+        return np.unique(places)
 
 
-def _gap(one: tuple[int, int], other: tuple[int, int]) -> int:
-    """Characters between two words; less than none where they overlap."""
-    return max(one[0], other[0]) - min(one[1], other[1])
+def _has_any(ascending: Array, least: Array, most: Array) -> Array:
+    """Whether any of the numbers lies between two others, both included."""
+    return np.searchsorted(ascending, least) < np.searchsorted(ascending, most, side="right")
 
 
-def _slots_by_entry(bits: Sequence[int]) -> tuple[Array, Array]:
-    """The slots of each entry, one after the other, and where those of each entry begin."""
-    slots = [tuple(slots_in(each)) for each in bits]
+def _edges(folded: Array, spots: Array) -> Array:
+    """Before each kept character, and after the last, whether something that was dropped, or no message, stands."""
+    edges = np.ones(len(folded) + 1, dtype=bool)
+    edges[1:-1] = (np.diff(spots) > 1) | (folded[1:] == NEXT) | (folded[:-1] == NEXT)
+    return edges
+
+
+def _slots_by_entry(bits: Sequence[int], needed: int) -> tuple[Array, Array]:
+    """The slots of each entry that are needed, one after the other, and where those of each entry begin."""
+    known = {each: tuple(slots_in(each & needed)) for each in set(bits)}
+    slots = [known[each] for each in bits]
     begins = np.concatenate([[0], np.cumsum([len(each) for each in slots])]).astype(np.int64)
     return begins, np.array([slot for each in slots for slot in each], dtype=np.int64)
-
-
-def _core(folded: str) -> str:
-    """A whole message without the closing particles."""
-    return folded.rstrip(_ENDINGS)
-
-
-_ENDINGS: Final = "".join(reading._ENDINGS)
 
 
 @lru_cache(maxsize=4)
