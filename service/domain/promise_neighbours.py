@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice, takewhile
 from typing import Final
 
@@ -41,9 +41,9 @@ class Neighbours:
         for index, statement in enumerate(self.reading.statements):
             if statement.sentence != self.sentence:
                 self._next_sentence(statement.sentence)
-            handler = getattr(self, f"_on_{statement.kind}", None)
+            handler = _HANDLERS.get(statement.kind)
             if handler is not None:
-                handler(statement, index)
+                handler(self, statement, index)
             if statement.doubting:
                 self._doubt(statement)
             elif statement.strange:
@@ -312,3 +312,16 @@ class Neighbours:
     def _on_other(self, statement: Statement, index: int) -> None:
         if statement.correcting:
             self.correcting = True
+
+
+_HANDLERS: Final[dict[str, Callable[[Neighbours, Statement, int], None]]] = {
+    "act": Neighbours._on_act,
+    "bare": Neighbours._on_bare,
+    "buyer": Neighbours._on_buyer,
+    "condition": Neighbours._on_condition,
+    "generic": Neighbours._on_generic,
+    "hedge": Neighbours._on_hedge,
+    "other": Neighbours._on_other,
+    "proposal": Neighbours._on_proposal,
+    "yes": Neighbours._on_yes,
+}

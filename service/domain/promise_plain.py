@@ -13,6 +13,7 @@ import ahocorasick
 
 from service.domain.promise_actions import TO
 
+BLANK: Final = "\x00"  # stands for what is understood otherwise
 _SPEAKERS: Final = (
     "我们 咱们 我方 我司 我 咱 本店 小店 我们店 咱店 店 店里 店铺 商家 卖家 店家 店主 这边 那边 这里 本人"
     " 我家 咱家 自家 仓库 仓储 仓管 仓 库房 总仓 分仓 工作人员 售后 同事 财务 客服 老板 老板娘 店长 掌柜 主管"
@@ -73,6 +74,7 @@ for _words in (
 ):  # fmt: skip
     for _word in _words.split():
         _AUTOMATON.add_word(_word, len(_word))
+_AUTOMATON.add_word(BLANK, len(BLANK))
 _AUTOMATON.make_automaton()
 
 # What is sent again or anew, before or behind the verb, may be called anything: 漏发的那包螺丝, 一箱苹果, 把线.
@@ -80,6 +82,7 @@ _ANYTHING: Final = (
     r"[^不没无未非否难别后若待等看凭似约说想求催问超晚迟必如退先验收查核试慢付费价钱要得会能可应该估尽争概申谈商除只限前候万假但而或很太挺快点险"
     r"\W\x00]"
 )
+_MARK: Final = re.compile(r"[^\w\x00]|_")
 GOODS: Final = re.compile(
     rf"(?:漏|少|缺|坏|破)[发寄装放了掉损]{{0,2}}的(?:那|这|几|[一两二三四五六七八九0-9]){{0,2}}{_ANYTHING}{{0,5}}"
     rf"|把{_ANYTHING}{{1,5}}"
@@ -90,30 +93,12 @@ OBJECT: Final = re.compile(rf"{TO}?(?:新的?|同款)?{_ANYTHING}{{1,6}}?[吧哦
 PLACE: Final = re.compile(rf"(?:从|在|由){_ANYTHING}{{1,5}}|[2-6]?x{{0,4}}[lms]码?|(?:走|用|发|寄){_ANYTHING}{{2}}快递")
 
 
-class Known:
-    """Which characters of a text are understood; made once for a reading."""
-
-    __slots__ = ("_known", "_text")
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._known = bytearray(len(text))
-        for end, length in _AUTOMATON.iter_long(text):
-            self.mark(end + 1 - length, end + 1)
-
-    def mark(self, start: int, end: int) -> None:
-        """Understood otherwise: a time, a sum, a verb."""
-        self._known[start:end] = b"\x01" * (end - start)
-
-    def holds(self, a: int, b: int) -> bool:
-        """Whether all of [a, b) is understood; marks and blanks say nothing."""
-        known, text = self._known, self._text
-        at = known.find(0, a, b)
-        while at >= 0:
-            if text[at].isalnum():
-                return False
-            at = known.find(0, at + 1, b)
-        return True
+def understood(text: str) -> bool:
+    """Whether a text is all plain words; marks and blanks say nothing."""
+    left = len(text)
+    for _, length in _AUTOMATON.iter_long(text):
+        left -= length
+    return left == 0 or left == len(_MARK.findall(text))
 
 
 # What may stand beside a bare verb that is meant: 退款吧, 可以补发哦.

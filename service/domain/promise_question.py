@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol
 from service.domain.calendar import SHANGHAI
 from service.domain.promise_amount import Sum, find_sums
 from service.domain.promise_clauses import read
-from service.domain.promise_pattern import cues_by_char, together
+from service.domain.promise_pattern import Cues
 from service.domain.promise_spelling import spell
 from service.domain.promise_statement import Reading
 from service.domain.promise_time import find_deadlines
@@ -77,7 +77,7 @@ def _topic(text: str, said_at: datetime) -> tuple[tuple[Ask, ...], bool]:
     if not named or not (_ASKED.search(text) or _GRANTING.search(text)):
         return (), False
     action = str(named[-1].lastgroup)
-    cues = together(cues_by_char(text))
+    cues = Cues(text).whole
     deadlines, sums = find_deadlines(text, said_at, cues), find_sums(text, cues)
     partial = action == "refund" and _PARTLY.search(text) is not None
     concrete = _GRANTING.search(text) is not None and action != "reply_later"

@@ -12,17 +12,17 @@ from typing import Final, Protocol, TypeVar
 
 from service.domain.promise_actions import Act
 from service.domain.promise_amount import Share, Sum
-from service.domain.promise_pattern import Cued, together
-from service.domain.promise_plain import Known
+from service.domain.promise_pattern import NO_CUES, Cued, Cues
 from service.domain.promise_time import Deadline
 
 
-@dataclass(slots=True)
 class Statement:
     """One thing said: an action, or a clause that bears on its neighbours.
 
     `kind`: act | yes | no | heard | bare (only a time or a sum) | generic (安排, 处理) | deferring | hedge | condition
     | buyer | proposal | asking | other. `tone` of an act: unconditional | hedged | conditional | refused | none.
+
+    What a statement does not say stands at the class, for most are said of few: making one is cheap.
     """
 
     start: int
@@ -56,6 +56,18 @@ class Statement:
     foreign: bool = False  # in somebody else's words
     doubting: bool = False  # 不过我得问问: takes the firmness out of what stands beside it
 
+    def __init__(self, start: int, end: int, sentence: int, kind: str) -> None:
+        self.start = start
+        self.end = end
+        self.sentence = sentence
+        self.kind = kind
+
+    def say(self, other: Statement) -> None:
+        """Say what another statement says, at another place."""
+        place = self.start, self.end, self.sentence
+        self.__dict__.update(other.__dict__)
+        self.start, self.end, self.sentence = place
+
     def is_of(self, said_at: datetime) -> bool:
         """Whether its time is of the day it was said."""
         due_at = self.deadline.due_at if self.deadline is not None else None
@@ -67,13 +79,12 @@ class Reading:
     """A text taken apart, with what the clauses were read from."""
 
     text: str
-    cues: list[int]  # by character, as `promise_pattern.cues_by_char`
+    cues: Cues
     deadlines: list[Deadline]
     sums: list[Sum]
     shares: list[Share]
     acts: list[Act]
     statements: list[Statement] = field(default_factory=list)
-    known: Known | None = None  # made only where something is done
 
 
 _TAIL_CHARS: Final = 4  # 退款出去了: what is looked at behind an action
@@ -82,21 +93,31 @@ _TAIL_CHARS: Final = 4  # 退款出去了: what is looked at behind an action
 class Clause:
     """A stretch of a text between separators, with the cues in it; `asked` if a question mark follows."""
 
-    __slots__ = ("acts", "asked", "cues", "deadlines", "end", "known", "sentence", "shares", "start", "sums", "text")
+    __slots__ = ("acts", "asked", "cues", "deadlines", "end", "sentence", "shares", "start", "sums", "text")
 
-    def __init__(self, reading: Reading, start: int, end: int, sentence: int, *, asked: bool) -> None:
+    def __init__(self, reading: Reading, start: int, end: int, sentence: int, cues: int) -> None:
         self.text = reading.text
-        self.known = reading.known
         self.start = start
         self.end = end
         self.sentence = sentence
-        self.asked = asked
-        self.deadlines = within(reading.deadlines, start, end)
-        self.sums = reading.sums and within(reading.sums, start, end)
-        self.shares = reading.shares and within(reading.shares, start, end)
-        self.acts = reading.acts and within(reading.acts, start, end)
-        reach = self.acts[-1].end if self.acts else end  # an act may run on over a separator
-        self.cues = together(reading.cues[start : end if reach <= end else reach + _TAIL_CHARS])
+        self.asked = False
+        self.cues = cues
+        self.deadlines = within(reading.deadlines, start, end) if reading.deadlines else ()
+        self.sums = within(reading.sums, start, end) if reading.sums else ()
+        self.shares = within(reading.shares, start, end) if reading.shares else ()
+        self.acts = within(reading.acts, start, end) if reading.acts else ()
+        if self.acts and self.acts[-1].end > end:  # an act may run on over a separator
+            reach = self.acts[-1].end + _TAIL_CHARS
+            for at, bits in reading.cues.hits:
+                if end <= at < reach:
+                    self.cues |= bits
+
+    @classmethod
+    def alone(cls, text: str, cues: int, *, asked: bool) -> Clause:
+        """A clause that is all of its text and holds no time, sum or action."""
+        clause = cls(Reading(text, NO_CUES, [], [], [], []), 0, len(text), 0, cues)
+        clause.asked = asked
+        return clause
 
     def find(self, pattern: Cued, a: int, b: int) -> re.Match[str] | None:
         """The first hit in [a, b), which lies in the clause."""
@@ -135,10 +156,15 @@ def within(found: Sequence[_Kind], a: int, b: int) -> Sequence[_Kind]:
 _start_of = attrgetter("start")
 
 
-def without(text: str, a: int, b: int, spans: list[tuple[int, int]]) -> str:
+def without(text: str, a: int, b: int, spans: list[tuple[int, int]], between: str = "") -> str:
+    """The text of [a, b) beside the spans, its pieces joined by `between`."""
+    spans.sort()
     pieces, at = [], a
-    for start, end in sorted(spans):
-        pieces.append(text[at:start] if start > at else "")
-        at = max(at, end)
-    pieces.append(text[at:b])
-    return "".join(pieces)
+    for start, end in spans:
+        if start > at:
+            pieces.append(text[at:start])
+        if end > at:
+            at = end
+    if b > at:
+        pieces.append(text[at:b])
+    return between.join(pieces)

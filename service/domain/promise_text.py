@@ -76,7 +76,7 @@ def extract(text: str, question: str | None, said_at: datetime, order: OrderFact
         Promises, softened and conditional statements and refusals; nothing for questions, facts, chatter and the
         words of third parties.
     """
-    local = said_at.astimezone(SHANGHAI)
+    local = said_at if said_at.tzinfo is SHANGHAI else said_at.astimezone(SHANGHAI)
     spelled = spell(text)
     reading = read(spelled.text, local, acts_only=not question)
     asks = asked_by(question, local) if question and _may_answer(reading) else ()

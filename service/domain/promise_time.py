@@ -82,11 +82,11 @@ _SPAN_AHEAD: Final = ahead(
     "-0123456789hm~、一七三两俩仨个九了二五交享价保修八六分到刻十半去受周四天小工已廿或持支日星月用礼第等经至花质超过都钟零",
 )
 TOKEN: Final = gated(
+    "TOKEN",
     "0123456789一七三上下两中九二五享今仨保俩傍元八六凌前十午半即双后周四国圣夜大已年廿当支早明星昨晌晚月本次正深清用的礼第等花质超过这都隔零"
     "晌晚月本次正深清用的礼第等花质超过这都隔零",
     rf"(?P<date>{_DATE_AHEAD}(?:{_DATE}))|(?P<span>{_SPAN_AHEAD}{_SPAN})|(?P<clock>{_CLOCK})|(?P<part>{_PART})",
     flags=re.VERBOSE,
-    letters="-./6:hm两中五交今傍儿凌刻前午即双号后周国圣夜大天小工年当日旦早时明星昨晌晚晨月本次正深清点班礼第钟间隔",
 )
 _TAIL: Final = re.compile(
     r"(?:的时候|当天|之前|以前|前(?!台|天|几|面|往|期)|之内|以内|内(?!部|容)|为止|之后|以后|后(?!天|台|面|续|期"
@@ -266,7 +266,8 @@ def find_deadlines(text: str, said_at: datetime, cues: int) -> list[Deadline]:
     found: list[Deadline] = []
     if not cues & TOKEN.bit:
         return found
-    said_at = said_at.astimezone(SHANGHAI)
+    if said_at.tzinfo is not SHANGHAI:
+        said_at = said_at.astimezone(SHANGHAI)
     parts: _Parts | None = None
     for hit in TOKEN.finditer(text):
         if parts is not None and text[parts.end : hit.start()] in _JOINS and _take(hit, parts, said_at):

@@ -10,38 +10,47 @@ from service.domain import promise_scope as scope
 from service.domain import promise_wording as words
 from service.domain.promise_actions import Act
 from service.domain.promise_pattern import Cued
-from service.domain.promise_plain import COMMITTING, GOODS, OBJECT, PARTICLES, PLACE, Known
+from service.domain.promise_plain import BLANK, COMMITTING, GOODS, OBJECT, PARTICLES, PLACE, understood
 from service.domain.promise_statement import Clause, Statement, within, without
 
-_LATE_NO: Final = Cued("以做办及困太现能行", r"不行|不可以|做不到|没办法|办不到|来不及|不现实|有困难|不太可能|不可能")
+_LATE_NO: Final = Cued("_LATE_NO", r"不行|不可以|做不到|没办法|办不到|来不及|不现实|有困难|不太可能|不可能")
+_POLICY: Final = Cued("_POLICY", r"(?:支持|享受|享有|参加|参与).{0,8}(?:无理由|运费险|保价|质保|包退|包换)|无理由退")
 _GOODS_ACTIONS: Final = frozenset(("resend", "exchange", "ship"))
 _MONEY_ACTIONS: Final = frozenset(("refund", "compensate"))
 
 
+_NOT_OWN: Final = (
+    words.OTHER_DOER.bit | scope.COMPLAINT.bit | scope.SAID.bit | scope.BUYER_VOICE.bit  # by whom
+)
+_FACTUAL: Final = (
+    words.UNDONE.bit | words.HAPPENED_TO.bit | words.FACT_BEFORE.bit | words.FACT_AFTER.bit | words.ONGOING.bit
+)
+_NEGATED: Final = words.DOUBLE_NO.bit | words.REFUSAL.bit | words.UNABLE_TAIL.bit | _LATE_NO.bit
+_TURNING: Final = _NOT_OWN | _FACTUAL | _NEGATED | words.ASKING.bit | words.CONDITION.bit | _POLICY.bit
+_SOFTENING: Final = words.LOOKING_INTO.bit | words.HEDGE.bit | words.SOFT_END.bit | scope.LITTLE.bit
+
+
 def tone_of(statement: Statement, act: Act, act_end: int, clause: Clause, said_at: datetime) -> str:
-    a = statement.start
+    """What the words about an action make of it; looks only for what the cues of the clause let stand there."""
+    a, cues = statement.start, clause.cues
+    if not (clause.asked or cues & _TURNING):
+        if _is_fact(statement, act, act_end, clause, said_at):
+            return "none"
+        return "conditional" if _is_then(statement, act, clause) else _firmness(statement, act, act_end, clause)
     if clause.asked or clause.find(words.ASKING, clause.start, clause.end):
         statement.open_asking = clause.find(words.OPEN_ASKING, clause.start, clause.end) is not None
         statement.doubting = not clause.asked and clause.find(scope.DOUBT, clause.start, clause.end) is not None
         return "none"
-    doer = clause.find(words.OTHER_DOER, a, act_end)
-    if doer is not None and doer.group("straight") is not None and doer.end() != act.start:
-        doer = None
-    statement.carried = doer is not None and act.action == "pickup"
-    if clause.find(scope.COMPLAINT, a, act.start):
+    if cues & _NOT_OWN and _is_anothers(statement, act, act_end, clause):
         return "none"
-    if clause.find(scope.SAID, a, act.start) or clause.find(scope.BUYER_VOICE, a, statement.end):
+    if _is_fact(statement, act, act_end, clause, said_at) or _is_policy(clause):
         return "none"
-    if (
-        (doer is not None and not statement.carried)
-        or _is_fact(statement, act, act_end, clause, said_at)
-        or _is_policy(clause)
-    ):
-        return "none"
-    if clause.find(words.DOUBLE_NO, a, act.end):
-        return "hedged"
+    refused = False
+    if cues & _NEGATED:
+        if clause.find(words.DOUBLE_NO, a, act.end):
+            return "hedged"
+        refused = _is_refused(statement, act, act_end, clause)
     condition = clause.find(words.CONDITION, clause.start, clause.end)
-    refused = _is_refused(statement, act, act_end, clause)
     if refused and (condition is None or condition.start() > act.start):
         return "refused"
     if condition is not None:
@@ -49,18 +58,33 @@ def tone_of(statement: Statement, act: Act, act_end: int, clause: Clause, said_a
         return "conditional"
     if _is_then(statement, act, clause):
         return "conditional"
+    return _firmness(statement, act, act_end, clause)
+
+
+def _firmness(statement: Statement, act: Act, act_end: int, clause: Clause) -> str:
+    """Of an action of one's own, ahead and not refused: whether it is promised."""
     if _is_hedged(statement, act, clause) or not _is_plain(statement, act_end, clause):
         return "hedged"
     if act.action == "reply_later" and statement.deadline is None:
         return "hedged"  # choice: an answer some time later is no promise
-    strings = clause.find(scope.STRINGS, clause.start, act.start)
-    if (
-        strings is not None
-        and not statement.correcting
-        and not scope.NO_STRING.search(clause.text, clause.start, act.start)
-    ):
+    strings = clause.find(scope.STRINGS, clause.start, act.start) if not statement.correcting else None
+    if strings is not None and not scope.NO_STRING.search(clause.text, clause.start, act.start):
         return "conditional"
     return "unconditional" if _commits(statement, act, act_end, clause) else "none"
+
+
+def _is_anothers(statement: Statement, act: Act, act_end: int, clause: Clause) -> bool:
+    """Whether somebody else does it, said it, or wants it."""
+    a = statement.start
+    doer = clause.find(words.OTHER_DOER, a, act_end)
+    if doer is not None and doer.group("straight") is not None and doer.end() != act.start:
+        doer = None
+    statement.carried = doer is not None and act.action == "pickup"
+    if clause.find(scope.COMPLAINT, a, act.start) or clause.find(scope.SAID, a, act.start):
+        return True
+    if clause.find(scope.BUYER_VOICE, a, statement.end):
+        return True
+    return doer is not None and not statement.carried
 
 
 def _is_then(statement: Statement, act: Act, clause: Clause) -> bool:
@@ -75,18 +99,17 @@ def _is_then(statement: Statement, act: Act, clause: Clause) -> bool:
 
 def _is_plain(statement: Statement, act_end: int, clause: Clause) -> bool:
     """Whether nothing stands about an action that the grammar does not know."""
-    a, b, text, known = statement.start, statement.end, clause.text, clause.known
-    assert known is not None, "made with the first action"
-    if known.holds(a, b):
+    a, b, text = statement.start, statement.end, clause.text
+    spans = clause.spans(a, b)
+    if understood(without(text, a, b, spans, BLANK)):
         return True
+    left = without(text, a, b, spans)
     if statement.action in _GOODS_ACTIONS:
-        if statement.action != "ship" and known.holds(a, act_end) and OBJECT.fullmatch(text, act_end, b):
+        object_named = statement.action != "ship" and OBJECT.fullmatch(text, act_end, b) is not None
+        if object_named and understood(without(text, a, act_end, spans, BLANK)):
             return True
-        left = GOODS.sub("", without(text, a, b, clause.spans(a, b)))
-    else:
-        left = without(text, a, b, clause.spans(a, b))
-    left = PLACE.sub("", left)
-    return Known(left).holds(0, len(left))
+        left = GOODS.sub("", left)
+    return understood(PLACE.sub("", left))
 
 
 def _commits(statement: Statement, act: Act, act_end: int, clause: Clause) -> bool:
@@ -97,9 +120,6 @@ def _commits(statement: Statement, act: Act, act_end: int, clause: Clause) -> bo
     if PARTICLES.fullmatch(clause.text, a, act.start) and PARTICLES.fullmatch(clause.text, act_end, b):
         return True
     return COMMITTING.search(clause.text, a, b) is not None
-
-
-_POLICY: Final = Cued("享参支由", r"(?:支持|享受|享有|参加|参与).{0,8}(?:无理由|运费险|保价|质保|包退|包换)|无理由退")
 
 
 def _is_policy(clause: Clause) -> bool:
@@ -117,6 +137,8 @@ def _is_refused(statement: Statement, act: Act, act_end: int, clause: Clause) ->
 
 def _is_hedged(statement: Statement, act: Act, clause: Clause) -> bool:
     text, deadline, amount = clause.text, statement.deadline, statement.amount
+    if not clause.cues & _SOFTENING:
+        return (deadline is not None and deadline.soft) or (amount is not None and amount.vague)
     if statement.latest and deadline is not None and not deadline.soft and amount is None:
         return clause.find(words.HEDGE, deadline.start, statement.end) is not None
     if (deadline is not None and deadline.soft) or (amount is not None and amount.vague):
@@ -150,6 +172,10 @@ def _is_far(statement: Statement, said_at: datetime) -> bool:
 def _is_fact(statement: Statement, act: Act, act_end: int, clause: Clause, said_at: datetime) -> bool:
     """已发货, 昨天退了, 发货了, 正在退款: it happened, or it goes on; nothing is promised."""
     text, a = clause.text, statement.start
+    said_so = text.startswith("的", act_end) or text[act_end - 1] == "的"  # 7月6号退的
+    over = _is_over(statement, said_at)
+    if not (clause.cues & _FACTUAL or said_so or over):
+        return False
     later = statement.deadline is not None and (
         statement.deadline.due_at is None or statement.deadline.due_at.date() > said_at.date()
     )
@@ -158,8 +184,7 @@ def _is_fact(statement: Statement, act: Act, act_end: int, clause: Clause, said_
         return True
     if not timed and clause.cues & words.HAPPENED_TO.bit and words.HAPPENED_TO.match(text[act_end : statement.end]):
         return True
-    said_so = text.startswith("的", act_end) or text[act_end - 1] == "的"  # 7月6号退的
-    if _is_over(statement, said_at) and (statement.is_of(said_at) or said_so):
+    if over and (statement.is_of(said_at) or said_so):
         return True
     if (
         text.startswith("的", act_end)
