@@ -92,6 +92,8 @@ fulfilPromise         -●●-----  promise
 askConfirmPromise     ---●●---  promise   own
 tellBuyer             ---●●---  dispute   own
 relayPromise          ---●●---  promise   own
+# how a shop keeps its word
+reportPromises        -○○○○○--
 # evidence
 requestEvidence       ---●●---  dispute   own
 extendEvidence        ---●●---  request   own

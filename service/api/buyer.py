@@ -47,6 +47,12 @@ class Remark(msgspec.Struct, forbid_unknown_fields=True):
     note: Note | None = None
 
 
+class Withdrawal(Remark, forbid_unknown_fields=True):
+    """`agreed_promise_id`: the promise passed on that settles the matter; the transcript names it with the close."""
+
+    agreed_promise_id: Id | None = None
+
+
 class Accepting(msgspec.Struct, forbid_unknown_fields=True):
     """`promise_id`: while the platform is at work, the refund promise that was passed on."""
 
@@ -106,10 +112,13 @@ async def modify_one(
     tags=["actions"],
 )
 async def withdraw_one(
-    request: Request[Any, Any, Any], dispute_id: FromPath[Id], data: JSONBody[Remark]
+    request: Request[Any, Any, Any], dispute_id: FromPath[Id], data: JSONBody[Withdrawal]
 ) -> Response[DisputeView]:
     """Refused while the merchant holds the goods."""
-    return await act(request, dispute_id, lambda ctx: withdraw(ctx, str(dispute_id), note=data.note))
+    agreed = None if data.agreed_promise_id is None else str(data.agreed_promise_id)
+    return await act(
+        request, dispute_id, lambda ctx: withdraw(ctx, str(dispute_id), note=data.note, agreed_promise_id=agreed)
+    )
 
 
 @post(

@@ -8,7 +8,7 @@ from typing import Final
 
 from service.domain.claims import Goods, require_claimable
 from service.domain.dispute import DISPUTE
-from service.domain.errors import Absent, GuardFailed
+from service.domain.errors import Absent, Conflict, GuardFailed
 from service.domain.money import require_within_cap
 from service.domain.outcome import Outcome
 from service.domain.policy import Policy
@@ -18,9 +18,10 @@ from service.flows.context import Context
 from service.flows.hearing import require_length
 from service.flows.issuing import arm_all
 from service.flows.moves import facts_of, move
-from service.flows.read_case import require_no_active, require_reopenable, require_seen
+from service.flows.read_case import TOLD, require_no_active, require_reopenable, require_seen
 from service.store import people, tables
 from service.store.case_lists import last_dispute_on_line, next_case_number
+from service.store.disputes import CaseFile
 from service.store.writes import Head
 
 SHANGHAI: Final = timedelta(hours=8)  # no daylight saving since 1991: the day of a case number
@@ -277,16 +278,31 @@ def modify(ctx: Context, dispute_id: str, change: Change) -> None:
     )
 
 
-def withdraw(ctx: Context, dispute_id: str, *, note: str | None) -> None:
+def withdraw(ctx: Context, dispute_id: str, *, note: str | None, agreed_promise_id: str | None = None) -> None:
     """The buyer gives the request up; refused while the merchant holds the goods.
 
+    Args:
+        agreed_promise_id: the promise that settles it (goods sent again, a sum as compensation): one that the buyer was
+            told of, so that the agreed solution stands in the transcript (D16). It is watched after the close, too.
+
     Raises:
-        Absent: not this buyer's dispute.
-        Conflict: `arrow_missing`.
+        Absent: not this buyer's dispute, or no promise that the buyer was told of.
+        Conflict: `arrow_missing`, `promise_broken`.
         GuardFailed: `goods_held_by_merchant`, `text_length`.
     """
     case = require_seen(ctx, dispute_id, lock=True)
     facts = facts_of(ctx, case)
     DISPUTE.advance(case.dispute.state, "buyer_withdraw", facts, side=ctx.actor.side)
     _require_note(note, facts.policy)
-    move(ctx, case, "buyer_withdraw", facts, private={"note": note or None})
+    agreed = None if agreed_promise_id is None else _agreed(case, agreed_promise_id)
+    move(ctx, case, "buyer_withdraw", facts, entry_facts=agreed, private={"note": note or None})
+
+
+def _agreed(case: CaseFile, promise_id: str) -> dict[str, object]:
+    """The promise on which buyer and shop agree, for the entry of the close."""
+    promise = next((p for p in case.promises if p.id == promise_id and p.state in TOLD), None)
+    if promise is None:
+        raise Absent("promise")
+    if promise.state == "breached":
+        raise Conflict("promise_broken", zh="该承诺未履行", en="This promise was not kept", promise_id=promise_id)
+    return {"agreed": {"promise": promise.id, "action": promise.action, "canonical": promise.canonical_sha256}}
