@@ -20,6 +20,7 @@ from uuid_utils import uuid7
 from service.api import (
     approvals,
     buyer,
+    contact_attempts,
     evidence,
     health,
     inquiries,
@@ -92,6 +93,7 @@ MODULES = (
     merchant,
     intervention,
     messages,
+    contact_attempts,
     inquiries,
     tickets,
     promises,

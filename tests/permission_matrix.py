@@ -55,6 +55,8 @@ listDisputes          ○○○○○○--
 getDispute            ○○○○○○--  dispute
 listMessages          ○○○○○○--  dispute
 postMessage           ●●●-----  dispute
+listCalls             -○○○○○--  dispute
+logCall               -●●-----  dispute
 downloadFile          ○○○○○○--  file
 getReturn             ○○○○○○--  dispute
 listPromises          ○○○○○○--  dispute

@@ -203,6 +203,13 @@ class ApprovalLine(msgspec.Struct):
     expires_at: Instant
 
 
+class RestateView(msgspec.Struct):
+    """The buyer showed or spoke something since this entry that the shop has not put into words yet."""
+
+    since_seq: int
+    notice: Bilingual
+
+
 class DisputeView(msgspec.Struct):
     """A dispute as this viewer may see it. `now` is the server's: count down from it, never from the own clock.
 
@@ -237,6 +244,7 @@ class DisputeView(msgspec.Struct):
     modifications_left: int
     return_address: str | None
     refusal: RefusalView | None
+    restate: RestateView | None
     parent_id: Id | None
     successor_id: Id | None
     created_at: Instant

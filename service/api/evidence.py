@@ -32,7 +32,13 @@ from service.flows.give_evidence import (
 )
 from service.flows.hearing import Outcome
 from service.flows.read_evidence import ItemSeen, read_evidence, read_item, read_request, read_requests
-from service.flows.upload_file import Content, content_of_evidence, keep_upload, require_may_upload
+from service.flows.upload_file import (
+    Content,
+    content_of_evidence,
+    keep_upload,
+    must_be_looked_into,
+    require_may_upload,
+)
 from service.store.files import FILE_BYTES_MAX, FileStore, StoredFile
 from service.store.tables import EvidenceRequest
 
@@ -144,16 +150,24 @@ async def upload_one(
     dispute_id: FromPath[Id],
     purpose: Annotated[Purpose, QueryParameter(description="What it is for; evidence needs an open window")],
 ) -> Response[FileView]:
-    """1 byte to 10 MB. The type is read from the bytes and must be the one declared, where one is."""
+    """1 byte to 10 MB. The type is read from the bytes and must be the one declared, where one is.
+
+    Codes (QR and others) are looked for in a shop's picture; what they say is judged when the picture is sent.
+    """
     house, content = runner(request).house, await request.body()
     declared = request.headers.get("Content-Type")
     await look(request, lambda ctx: require_may_upload(ctx, str(dispute_id), purpose), lambda *_: Shaped(200, None))
     stored = await asyncio.to_thread(house.files.put, content, declared=declared)
+    codes = (
+        await asyncio.wrap_future(house.pictures.submit(content, stored.media_type))
+        if must_be_looked_into(request.user, stored.media_type)
+        else None
+    )
 
     def shape(_: Context, kept: StoredFile) -> Shaped:
         return Shaped(201, FileView(kept.sha256, kept.size, kept.media_type))
 
-    return await perform(request, lambda ctx: keep_upload(ctx, str(dispute_id), purpose, stored), shape)
+    return await perform(request, lambda ctx: keep_upload(ctx, str(dispute_id), purpose, stored, codes), shape)
 
 
 @get(

@@ -57,6 +57,7 @@ EXAMPLES: Final[MappingProxyType[str, dict[str, Any]]] = MappingProxyType(
         "confirmReceipt": NOTHING,
         "reportReturnProblem": {"ack": "DAMAGED", "note": "收到的包裹里商品破损"},
         # messages and inquiries
+        "logCall": {"reached": False, "note": "无人接听"},
         "postMessage": {"client_message_id": "m-1", "kind": "text", "text": "您好,请问可以退款吗?"},
         "openInquiry": QUESTION,
         "answerInquiry": {"client_message_id": "reply-1", "kind": "text", "text": "今天发货"},

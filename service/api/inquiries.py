@@ -14,6 +14,7 @@ from service.api.perform import Shaped, answer_id, look, perform
 from service.api.shapes import TEXT, ClientClock, Id, Instant, MarketplaceId, Note, instant_text
 from service.api.stated_promises import StatedPromise, attached_of
 from service.api.terms import allow, idempotency_key
+from service.domain.restating import unchecked
 from service.domain.staff import Role
 from service.flows.ask_merchant import Asked, close_inquiry, hand_over, open_inquiry, send_agent_message
 from service.flows.context import Context
@@ -70,6 +71,7 @@ class MessageView(msgspec.Struct):
     attachment: str | None
     delivery: str
     measure: str
+    not_checked_as_text: bool  # a picture, of which only codes were judged
     answers: bool
     received_at: Instant
 
@@ -256,6 +258,7 @@ def _view(ctx: Context, seen: InquirySeen) -> InquiryView:
                 attachment=line.message.attachment,
                 delivery=line.message.delivery,
                 measure=line.message.measure,
+                not_checked_as_text=unchecked(line.message.sender_side, line.message.kind),
                 answers=line.message.answers,
                 received_at=instant_text(line.message.received_at),
             )

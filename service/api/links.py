@@ -33,7 +33,11 @@ STEPS: Final[tuple[Step, ...]] = (
         DISPUTE,
         ["getDispute", "withdrawDispute", "modifyDispute", "refuseRequest", "agreeRefund", "agreeReturn", "makeOffer"],
     ),
-    (["openDispute"], DISPUTE, ["listMessages", "postMessage", "listPromises", "listEvidence", "listRefunds"]),
+    (
+        ["openDispute"],
+        DISPUTE,
+        ["listMessages", "postMessage", "listCalls", "logCall", "listPromises", "listEvidence", "listRefunds"],
+    ),
     (["refuseRequest"], DISPUTE, ["requestIntervention", "modifyDispute", "withdrawDispute", "makeOffer"]),
     (["makeOffer", "improveOffer"], DISPUTE, ["acceptOffer", "declineOffer", "improveOffer"]),
     (["agreeReturn"], DISPUTE, ["shipReturn", "waiveReturn", "getReturn"]),

@@ -16,6 +16,7 @@ from service.api.shapes import TEXT, ClientClock, Id, Instant, MarketplaceId, Pa
 from service.api.terms import allow
 from service.api.views import READERS
 from service.domain.media_type import READERS as KINDS
+from service.domain.restating import unchecked
 from service.domain.shared_copy import shared_copy
 from service.domain.staff import Role
 from service.flows.context import Context
@@ -48,7 +49,11 @@ class SentMessage(msgspec.Struct):
 
 
 class ChatLine(msgspec.Struct):
-    """One message as this viewer may see it."""
+    """One message as this viewer may see it.
+
+    `not_checked_as_text`: a shop's picture, of which only codes were judged. `awaits_text`: a buyer's picture or voice
+    clip that the shop has not put into words yet; the buyer is not told.
+    """
 
     id: Id
     seq: int
@@ -58,6 +63,8 @@ class ChatLine(msgspec.Struct):
     attachment: str | None
     delivery: str
     measure: str
+    not_checked_as_text: bool
+    awaits_text: bool
     received_at: Instant
 
 
@@ -156,6 +163,8 @@ def _line(line: Line) -> ChatLine:
         attachment=message.attachment,
         delivery=message.delivery,
         measure=message.measure,
+        not_checked_as_text=unchecked(message.sender_side, message.kind),
+        awaits_text=line.awaits_text,
         received_at=instant_text(message.received_at),
     )
 

@@ -24,6 +24,7 @@ from service.api.case_shapes import (
     PromiseLine,
     RefundLine,
     RefusalView,
+    RestateView,
     RulingLine,
     ShipmentLine,
     StateName,
@@ -40,6 +41,7 @@ from service.api.shapes import Id, Money, Page, instant_text, read_instant
 from service.api.terms import allow
 from service.domain.dispute import DISPUTE, STATE_LABELS, SUB_STATUS_LABELS, stage_of
 from service.domain.errors import ArrowMissing, Kind, Refusal, WindowClosed
+from service.domain.restating import NOTICE_EN, NOTICE_ZH
 from service.domain.staff import Role
 from service.domain.timers import fires
 from service.flows.context import Context
@@ -196,6 +198,7 @@ def dispute_view(ctx: Context, seen: CaseSeen) -> DisputeView:
         modifications_left=max(0, policy.modifications_max - dispute.modifications),
         return_address=seen.return_address,
         refusal=_refusal(seen),
+        restate=None if ctx.actor.role is Role.BUYER else _restate(dispute.restate_since_seq),
         parent_id=_id(dispute.parent_id),
         successor_id=_id(seen.successor_id),
         created_at=instant_text(dispute.created_at),
@@ -250,6 +253,10 @@ def _refund(made: tables.RefundExecution, amount: Money) -> RefundLine:
 def _refusal(seen: CaseSeen) -> RefusalView | None:
     reason, seq = seen.dispute.refusal_reason, seen.dispute.refusal_seq
     return RefusalView(reason, seen.said(seq, "message"), seen.shown(seq, "proof")) if reason else None
+
+
+def _restate(since_seq: int | None) -> RestateView | None:
+    return None if since_seq is None else RestateView(since_seq, Bilingual(NOTICE_ZH, NOTICE_EN))
 
 
 def _evidence(item: tables.EvidenceItem) -> EvidenceLine:

@@ -169,6 +169,7 @@ def moderated(
     earlier_offences: Mapping[str, int] = _NO_OFFENCES,
     at_least: Measure = Measure.NONE,
     before: Sequence[str] = (),
+    shown: Sequence[str] = (),
 ) -> ModeratedReply:
     """Judge a merchant's words in the light of what was before: the only way to make a `ModeratedReply`.
 
@@ -176,8 +177,11 @@ def moderated(
         earlier_offences: category to the number of offences of this seat within the ladder's repeat window.
         at_least: what these very words earned in this conversation already.
         before: the shop's delivered messages just before in this conversation, oldest first; see `joined_words`.
+        shown: what codes in the pictures beside the words say; see `picture_codes.words_shown`.
     """
     verdict = moderate(text, rules, context)
+    if shown:
+        verdict = _with_what_is_shown(shown, verdict, rules, context)
     if before:
         verdict = _with_what_was_begun(before, text, verdict, rules, context)
     if earlier_offences and verdict.findings:
@@ -211,6 +215,19 @@ def _with_what_was_begun(
         findings=findings,
         advice=tuple(dict.fromkeys(verdict.advice + advice)),
         watched=(*verdict.watched, *(finding for finding, acts in begun if not acts)),
+    )
+
+
+def _with_what_is_shown(shown: Sequence[str], verdict: Verdict, rules: CompiledRules, context: Context) -> Verdict:
+    """The verdict with what codes in pictures say; their findings cut no character of the words, so they stand at 0."""
+    told = [moderate(each, rules, replace(context, channel=Channel.PICTURE, question=None)) for each in shown]
+    findings = (*verdict.findings, *(replace(f, start=0, end=0) for each in told for f in each.findings))
+    return replace(
+        verdict,
+        measure=_gravest([finding.measure for finding in findings]),
+        findings=findings,
+        advice=tuple(dict.fromkeys(verdict.advice + tuple(a for each in told for a in each.advice))),
+        watched=(*verdict.watched, *(replace(f, start=0, end=0) for each in told for f in each.watched)),
     )
 
 

@@ -140,6 +140,11 @@ class Policy:
     promises_per_message_max: int = 10  # choice
     ticket_of_broken_promise: bool = True  # promises.md section 3: a ticket when the policy says so; choice
 
+    # Contact between shop and buyer (D11, after source 004: "频繁打电话、发消息骚扰用户")
+    contact_calls_per_day_max: int = 2  # product.md D11: at most two calls per buyer and day, Asia/Shanghai
+    contact_call_after: timedelta = timedelta(minutes=30)  # choice: from when on a message stays unanswered
+    contact_unanswered_messages_max: int = 10  # choice: in a row; an answer in several short messages is no chase
+
     # Bounds
     reply_chars_max: int = 2_000  # choice: one chat message of either side
     reason_chars_max: int = 500  # choice: free reasons of staff and buyers

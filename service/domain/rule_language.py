@@ -40,6 +40,7 @@ class Channel(StrEnum):
     NOTE = "note"
     PHRASE = "phrase"
     NAME = "name"
+    PICTURE = "picture"  # what a code in a picture says: domain/picture_codes.py
 
 
 class Category(StrEnum):

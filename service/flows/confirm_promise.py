@@ -33,7 +33,16 @@ from service.flows.committing import (
     require_near,
 )
 from service.flows.context import Context
-from service.flows.hearing import Heard, Outcome, hear_note, keep_back, let_out, require_length, rules_facts
+from service.flows.hearing import (
+    Heard,
+    Outcome,
+    hear_note,
+    keep_back,
+    let_out,
+    require_length,
+    rules_facts,
+    says_anything,
+)
 from service.flows.issuing import call_somebody, count_standing, issue_ticket
 from service.flows.keeping import breach_id, done_after_all, keep_promise
 from service.flows.permits import (
@@ -330,11 +339,11 @@ def fulfil(ctx: Context, dispute_id: str, promise_id: str, proof: Proof) -> Outc
         require_in_time(ctx.received_at, promise.due_at)
     private: dict[str, object] = {}
     heard = None
-    if proof.note:
-        heard = hear_note(ctx, case, proof.note, field_name=NOTE, channel=Channel.NOTE, token=proof.confirm_token)
+    if says_anything(ctx, dispute_id, proof.note, files):
+        heard = hear_note(ctx, case, proof.note, field_name=NOTE, token=proof.confirm_token, files=files)
         if not heard.is_sent:
             return keep_back(ctx, case, heard, field_name=NOTE, facts={"promise": promise_id})
-        private["note"] = heard.reply.text
+        private["note"] = heard.reply.text or None
     ctx.follow(case.dispute)
     if late:
         done_after_all(ctx, promise, side="merchant", at=ctx.received_at, proof={"files": files}, private=private)

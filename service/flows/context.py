@@ -17,6 +17,7 @@ from service.domain.staff import Actor, Role
 from service.domain.transcript import Entry, disclosure, entry
 from service.store import people, tables
 from service.store.engine import Transaction
+from service.store.picture_reading import PictureReader
 from service.store.rule_tally import Tally
 from service.store.writes import Head, Plan
 
@@ -79,6 +80,7 @@ class House:
     new_salt: Callable[[], bytes]
     demo: bool = False
     tally: Tally = field(default_factory=Tally)  # what rules stopped, until it is written
+    pictures: PictureReader = field(default_factory=PictureReader)
 
     def context(
         self, tx: Transaction, *, actor: Actor, now: datetime, received_at: datetime, cause: str | None = None

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from service.domain.contact import why_no_message
 from service.domain.errors import Absent, Conflict, Refusal
 from service.domain.messages import require_sendable
 from service.domain.moderation import Channel
 from service.domain.policy import Policy
+from service.domain.restating import needs_words, restates, unchecked
 from service.domain.staff import Role
 from service.domain.transcript import Entry, Receipt, receipt, rfc3339
 from service.flows.attaching import require_attached
@@ -35,7 +37,7 @@ from service.flows.hearing import (
 from service.flows.permits import require_transcript_room
 from service.flows.promising import Spoken, earlier_promises, order_facts
 from service.flows.read_case import party_of, require_seat, require_seen
-from service.store import chats, tables
+from service.store import chats, contacts, tables
 from service.store.disputes import CaseFile
 from service.store.uploads import upload_of
 from service.store.words import words_of
@@ -62,10 +64,11 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A message with its words, as one viewer may read them."""
+    """A message with its words, as one viewer may read them. `awaits_text`: the shop has not put it into words yet."""
 
     message: tables.Message
     text: str | None
+    awaits_text: bool = False
 
 
 # --- sending --------------------------------------------------------------------------------------------------------
@@ -76,7 +79,8 @@ def post_message(ctx: Context, dispute_id: str, said: Said) -> Outcome | Sent | 
 
     Returns:
         `Sent` for the buyer, an `Outcome` for the merchant, delivered or not; or `dispute_closed` for a message that
-        came after the end, which is kept as a late attempt (edge case 29).
+        came after the end, which is kept as a late attempt (edge case 29); or `contact_cap_reached` for one too many
+        in a row without an answer, kept as a blocked attempt (D11).
 
     Raises:
         Absent: not this party's dispute.
@@ -98,6 +102,10 @@ def post_message(ctx: Context, dispute_id: str, said: Said) -> Outcome | Sent | 
     require_length(said.text, least=0, most=policy.reply_chars_max, field_name="text")
     require_attached(ctx, case.dispute, kind=said.kind, attachment=said.attachment)
     return _from_buyer(ctx, case, said) if side == "buyer" else _from_merchant(ctx, case, said, policy)
+
+
+def _files_of(said: Said) -> tuple[str, ...]:
+    return (said.attachment,) if said.kind == "image" and said.attachment is not None else ()
 
 
 def _sender(ctx: Context) -> str:
@@ -123,6 +131,9 @@ def _from_buyer(ctx: Context, case: CaseFile, said: Said) -> Sent | Refusal:
     if late:
         return _closed(case)
     ctx.announce("dispute.message_delivered", message_id=message_id, from_side="buyer")
+    if needs_words("buyer", said.kind) and case.dispute.restate_since_seq is None:
+        ctx.plan.change(restate_since_seq=made.seq)
+        ctx.announce("dispute.text_asked", message_id=message_id)
     return Sent(message_id, receipt(made))
 
 
@@ -137,6 +148,7 @@ def _from_merchant(ctx: Context, case: CaseFile, said: Said, policy: Policy) -> 
         token=said.confirm_token,
         question=question,
         before=said_before(ctx, case.dispute.id, case.dispute.id, said.text),
+        files=_files_of(said),
     )
     ctx.follow(case.dispute)
     message_id = ctx.new_id()
@@ -144,8 +156,17 @@ def _from_merchant(ctx: Context, case: CaseFile, said: Said, policy: Policy) -> 
         made = _record(ctx, "merchant.message_late", said, message_id, heard)
         _insert(ctx, case, said, made, message_id, delivery="late", heard=heard)
         return _closed(case)
+    refusal = _too_many(ctx, case, policy) if heard.is_sent else None
+    if refusal is not None:
+        made = _record(ctx, "merchant.message_over_cap", said, message_id, heard)
+        _insert(ctx, case, said, made, message_id, delivery="blocked", heard=heard)
+        return refusal
     kind = "merchant.message" if heard.is_sent else f"merchant.message_{heard.delivery}"
-    made = _record(ctx, kind, said, message_id, heard)
+    since = case.dispute.restate_since_seq
+    puts_into_words = heard.is_sent and since is not None and restates(said.kind, heard.reply)
+    made = _record(ctx, kind, said, message_id, heard, restates_since=since if puts_into_words else None)
+    if puts_into_words:
+        ctx.plan.change(restate_since_seq=None)
     _insert(ctx, case, said, made, message_id, delivery=heard.delivery, heard=heard)
     token, token_ends, notice_id = consequences(
         ctx,
@@ -173,6 +194,11 @@ def _from_merchant(ctx: Context, case: CaseFile, said: Said, policy: Policy) -> 
         answers=heard.reply.answers,
         promises=promises,
     )
+
+
+def _too_many(ctx: Context, case: CaseFile, policy: Policy) -> Refusal | None:
+    """Words that could go out wait where the buyer has not answered so many before them (D11)."""
+    return why_no_message(policy, unanswered=contacts.unanswered(ctx.tx.session, case.dispute.id))
 
 
 def _promises(
@@ -209,12 +235,22 @@ def _closed(case: CaseFile) -> Conflict:
     )
 
 
-def _record(ctx: Context, kind: str, said: Said, message_id: str, heard: Heard | None = None) -> Entry:
+def _record(
+    ctx: Context,
+    kind: str,
+    said: Said,
+    message_id: str,
+    heard: Heard | None = None,
+    *,
+    restates_since: int | None = None,
+) -> Entry:
     findings = [finding_facts(f) for f in heard.reply.verdict.findings] if heard else []
     return ctx.record(
         kind,
         facts={"message": message_id, "kind": said.kind, "received_at": rfc3339(ctx.received_at)}
-        | (before_facts(heard) if heard else {}),
+        | (before_facts(heard) if heard else {})
+        | ({"not_checked_as_text": True} if unchecked(ctx.actor.side, said.kind) else {})
+        | ({} if restates_since is None else {"restates_since": restates_since}),
         rules=rules_facts(heard.reply) if heard else None,
         private={
             "text": said.text or None,
@@ -316,7 +352,13 @@ def list_messages(ctx: Context, dispute_id: str, *, after_seq: int, limit: int) 
         limit=limit + 1,
     )
     words = words_of(ctx.tx.session, case.dispute.id, [m.seq for m in found])
-    return [Line(m, _text(words.get(m.seq, {}))) for m in found]
+    since = None if side == "buyer" else case.dispute.restate_since_seq
+    return [Line(m, _text(words.get(m.seq, {})), awaits_text=_awaits_text(m, since)) for m in found]
+
+
+def _awaits_text(message: tables.Message, since: int | None) -> bool:
+    shown = needs_words(message.sender_side, message.kind) and message.delivery == "delivered"
+    return shown and since is not None and message.seq >= since
 
 
 def _text(words: Mapping[str, object]) -> str | None:

@@ -20,12 +20,21 @@ from service.domain.transcript import rfc3339
 from service.domain.windows import in_time
 from service.flows.asking_evidence import PARTIES, ask_party, put_forward, require_fit, round_of, uploaded_file
 from service.flows.context import Context
-from service.flows.hearing import Heard, Outcome, hear_note, keep_back, let_out, require_length, rules_facts
+from service.flows.hearing import (
+    Heard,
+    Outcome,
+    hear_note,
+    keep_back,
+    let_out,
+    require_length,
+    rules_facts,
+    says_anything,
+)
 from service.flows.issuing import arm_all, call_somebody
 from service.flows.moves import facts_of, move
 from service.flows.permits import require_agents_case, require_intervening, require_transcript_room
 from service.flows.read_case import require_may_after_sale, require_seen
-from service.store import timers
+from service.store import tables, timers
 from service.store.disputes import CaseFile, load_case
 from service.store.tables import EvidenceItem, EvidenceRequest
 from service.store.timers import DueTimer
@@ -136,7 +145,8 @@ def add_item(ctx: Context, dispute_id: str, offered: Offered) -> str | Outcome |
     upload, facts = uploaded_file(ctx, case, party, offered.sha256)
     facts = replace(facts, is_addressee=True, due_at=request.due_at)
     EVIDENCE_REQUEST.advance(request.state, "add_item", facts, side=party)
-    heard = _heard(ctx, case, "\n".join(w for w in (offered.note, offered.file_name) if w), offered.confirm_token)
+    words = "\n".join(w for w in (offered.note, offered.file_name) if w)
+    heard = _heard(ctx, case, words, offered.confirm_token, upload)
     if heard is not None and not heard.is_sent:
         return _kept_back(ctx, case, request, heard)
     ctx.follow(case.dispute)
@@ -313,12 +323,15 @@ def _request_of_party(ctx: Context, request_id: str) -> tuple[CaseFile, Evidence
     return case, _fresh(case, request_id)
 
 
-def _heard(ctx: Context, case: CaseFile, text: str, token: str | None) -> Heard | None:
-    """A merchant's words are judged; a buyer's stand as they are (only their length is bounded)."""
+def _heard(
+    ctx: Context, case: CaseFile, text: str, token: str | None, upload: tables.Upload | None = None
+) -> Heard | None:
+    """A merchant's words and pictures are judged; a buyer's stand as they are (only their length is bounded)."""
     require_length(text, least=0, most=ctx.policy_of(case.dispute).note_chars_max, field_name="note")
-    if ctx.actor.side != "merchant" or not text:
+    files = (upload.sha256,) if upload else ()
+    if ctx.actor.side != "merchant" or not says_anything(ctx, case.dispute.id, text, files):
         return None
-    return hear_note(ctx, case, text, field_name=NOTE, token=token)
+    return hear_note(ctx, case, text, field_name=NOTE, token=token, files=files)
 
 
 def _kept_back(ctx: Context, case: CaseFile, request: EvidenceRequest, heard: Heard) -> Outcome:

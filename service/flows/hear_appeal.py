@@ -90,7 +90,8 @@ def appeal(ctx: Context, dispute_id: str, appealing: Appealing) -> Outcome | Non
     require_length(text, least=2, most=policy.note_chars_max, field_name="note")
     heard = None
     if party == "merchant":
-        heard = hear_note(ctx, case, text, field_name=NOTE, token=appealing.confirm_token)
+        shown = tuple(f.sha256 for f in appealing.files)
+        heard = hear_note(ctx, case, text, field_name=NOTE, token=appealing.confirm_token, files=shown)
         if not heard.is_sent:
             return keep_back(
                 ctx,

@@ -16,12 +16,14 @@ from service.domain.errors import Conflict, GuardFailed
 from service.domain.joined_words import MESSAGES_BEFORE_MAX, TOGETHER_WITHIN
 from service.domain.moderation import Advice, Channel, Finding, Measure, ModeratedReply, moderated
 from service.domain.moderation import Context as Circumstances
+from service.domain.picture_codes import words_shown
 from service.domain.policy import Policy
 from service.domain.resending import edit_digest
 from service.domain.transcript import Entry, receipt, rfc3339
 from service.flows.context import Context
 from service.store import conduct, people, tables
 from service.store.disputes import CaseFile
+from service.store.uploads import any_looked_into, codes_of
 
 
 class Token(NamedTuple):
@@ -115,6 +117,7 @@ class Heard:
     notice_id: str | None = None  # of an earlier notice that is still unread
     resent_of: str | None = None
     edit_digest: str | None = None  # how these words are known again, if they must be edited
+    shown: tuple[str, ...] = ()  # what codes in the pictures beside the words say
 
     @property
     def is_sent(self) -> bool:
@@ -154,6 +157,7 @@ def hear(
     token: Token | None = None,
     open_notice_id: str | None = None,
     before: SaidBefore = NOTHING_BEFORE,
+    shown: tuple[str, ...] = (),
 ) -> Heard:
     """Judge a text and decide what happens to it.
 
@@ -162,6 +166,7 @@ def hear(
         token: the leave to send a held text as it is, if the sender shows one.
         open_notice_id: a notice of this seat that is still unread; nothing goes out until it is read.
         before: what the shop has said in this conversation, whichever seat did.
+        shown: what codes in the pictures sent with it say, see `words_in_files`; a leave to send holds for them too.
 
     Raises:
         Conflict: `confirm_token_invalid`: the token is of another seat, conversation, text or rule pack, or used.
@@ -175,19 +180,37 @@ def hear(
         earlier_offences=earlier_offences or {},
         at_least=Measure.NONE if before.edit_asked is None else Measure.REQUIRE_EDIT,
         before=before.texts,
+        shown=shown,
     )
     ctx.house.tally.note(ctx.actor.merchant_id or "", reply.verdict, at=ctx.now)
     if open_notice_id is not None:
-        return Heard(reply, "notice", notice_id=open_notice_id)
+        return Heard(reply, "notice", notice_id=open_notice_id, shown=shown)
     outcome = _OUTCOMES[reply.verdict.measure]
     if token is not None:
-        _require_fits(ctx, token, text, reply, thread_id)
+        _require_fits(ctx, token, reply, shown, thread_id)
         if outcome == "confirm":
-            return Heard(reply, "sent", token_used=token.id)
-    if outcome == "edit":
+            return Heard(reply, "sent", token_used=token.id, shown=shown)
+    if outcome == "edit" and text:
         digest = edit_digest(text, rules.lexicon, thread_id=thread_id)
-        return Heard(reply, outcome, resent_of=before.edit_asked, edit_digest=digest)
-    return Heard(reply, outcome)
+        return Heard(reply, outcome, resent_of=before.edit_asked, edit_digest=digest, shown=shown)
+    return Heard(reply, outcome, shown=shown)
+
+
+def words_in_files(ctx: Context, dispute_id: str, *, platform: str, files: Sequence[str]) -> tuple[str, ...]:
+    """What codes in these files of the shop say to whoever scans them, without numbers and the marketplace's own.
+
+    Args:
+        files: fingerprints of what the shop has uploaded to this dispute; whatever else is named shows nothing.
+    """
+    if not files:
+        return ()
+    codes = codes_of(ctx.tx.session, dispute_id, party="merchant", files=files)
+    return words_shown(codes, ctx.house.rules().profiles[platform].lists.get("own_domains", ())) if codes else ()
+
+
+def says_anything(ctx: Context, dispute_id: str, text: str, files: Sequence[str]) -> bool:
+    """Whether there is anything to judge where words are optional: words, or a picture that was looked into."""
+    return bool(text) or (bool(files) and any_looked_into(ctx.tx.session, dispute_id, party="merchant", files=files))
 
 
 def known_by(ctx: Context, text: str, *, thread_id: str) -> str:
@@ -221,6 +244,7 @@ def hear_note(
     question: str | None = None,
     thread_id: str | None = None,
     before: SaidBefore = NOTHING_BEFORE,
+    files: Sequence[str] = (),
 ) -> Heard:
     """Judge a text that goes with an action, reading what `hear` needs to know of the seat.
 
@@ -230,6 +254,7 @@ def hear_note(
     Args:
         token: the id of a confirm token that the sender shows.
         thread_id: what the token is bound to; the dispute unless named.
+        files: fingerprints of the files that go with it; what codes in them say is judged like words.
 
     Raises:
         Conflict: `confirm_token_invalid`.
@@ -247,6 +272,7 @@ def hear_note(
         token=None if token is None else _token_shown(ctx, token, field_name),
         open_notice_id=notice.id if notice else None,
         before=before,
+        shown=words_in_files(ctx, case.dispute.id, platform=case.merchant.platform, files=files),
     )
 
 
@@ -331,12 +357,12 @@ def _token_invalid() -> Conflict:
     )
 
 
-def _require_fits(ctx: Context, token: Token, text: str, reply: ModeratedReply, thread_id: str) -> None:
+def _require_fits(ctx: Context, token: Token, reply: ModeratedReply, shown: Sequence[str], thread_id: str) -> None:
     fits = (
         token.used_at is None
         and token.seat_id == (ctx.actor.seat_id or "")
         and token.thread_id == thread_id
-        and token.text_sha256 == text_sha256(text)
+        and token.text_sha256 == _said_sha256(reply, shown)
         and token.pack_sha256 == reply.verdict.pack_sha256
         and ctx.received_at < token.expires_at
     )
@@ -383,7 +409,7 @@ def consequences(
             seat_id=seat_id,
             thread_id=thread_id,
             field=field_name,
-            text_sha256=text_sha256(heard.reply.text),
+            text_sha256=_said_sha256(heard.reply, heard.shown),
             pack_sha256=verdict.pack_sha256,
             expires_at=ends,
             used_at=None,
@@ -494,6 +520,10 @@ def require_length(text: str, *, least: int, most: int, field_name: str) -> None
         )
 
 
+def _said_sha256(reply: ModeratedReply, shown: Sequence[str]) -> str:
+    return text_sha256("\n".join((reply.text, *shown)))
+
+
 def text_sha256(text: str) -> str:
     """The fingerprint that a token is bound to."""
     return hashlib.sha256(text.encode()).hexdigest()
@@ -520,5 +550,7 @@ __all__ = [
     "rfc3339",
     "rules_facts",
     "said_before",
+    "says_anything",
     "tell_measure",
+    "words_in_files",
 ]

@@ -66,7 +66,7 @@ def seller_refuse(ctx: Context, dispute_id: str, refusing: Refusing) -> Outcome 
     )
     _require_arrow(ctx, case, "seller_refuse", facts)
     _require_files(ctx, case, refusing.proof)
-    heard = _heard(ctx, case, refusing.message, "refusal", refusing.confirm_token)
+    heard = _heard(ctx, case, refusing.message, "refusal", refusing.confirm_token, files=refusing.proof)
     if not heard.is_sent:
         return keep_back(
             ctx,
@@ -377,8 +377,10 @@ def _require_arrow(ctx: Context, case: CaseFile, trigger: str, facts: DisputeFac
     DISPUTE.advance(case.dispute.state, trigger, facts, side=ctx.actor.side)
 
 
-def _heard(ctx: Context, case: CaseFile, text: str, field_name: str, token: str | None) -> Heard:
-    return hear_note(ctx, case, text, field_name=field_name, token=token)
+def _heard(
+    ctx: Context, case: CaseFile, text: str, field_name: str, token: str | None, *, files: tuple[str, ...] = ()
+) -> Heard:
+    return hear_note(ctx, case, text, field_name=field_name, token=token, files=files)
 
 
 def _return_agreed(address: str | None) -> dict[str, object]:

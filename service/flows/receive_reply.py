@@ -16,6 +16,7 @@ from service.domain.joined_words import TOGETHER_WITHIN
 from service.domain.moderation import Channel
 from service.domain.policy import Policy
 from service.domain.promise_text import OrderFacts
+from service.domain.restating import unchecked
 from service.domain.timers import window_timers
 from service.domain.transcript import Entry, instant, rfc3339
 from service.flows.attaching import require_attached
@@ -37,6 +38,7 @@ from service.flows.hearing import (
     outcome_of,
     require_length,
     rules_facts,
+    words_in_files,
 )
 from service.flows.promising import Earlier, OpenPromise, Spoken
 from service.store import tables, timers
@@ -92,6 +94,7 @@ def receive_reply(ctx: Context, inquiry_id: str, said: Said, *, key_id: str) -> 
         token=None if refusal else _token(seen, said),  # too late is the answer, whatever became of the token
         open_notice_id=seen.open_notice_id,
         before=SaidBefore(seen.edit_asked, in_order_said(seen.just_said)),
+        shown=words_in_files(ctx, seen.dispute_id, platform=seen.platform, files=_files_of(said)),
     )
     if refusal is not None:
         _keep_late(ctx, seen, said, heard)
@@ -131,6 +134,10 @@ def _require_attached(ctx: Context, seen: SeenForReply, said: Said) -> None:
         return
     dispute = ctx.tx.session.get_one(tables.Dispute, seen.dispute_id)
     require_attached(ctx, dispute, kind=said.kind, attachment=said.attachment)
+
+
+def _files_of(said: Said) -> tuple[str, ...]:
+    return (said.attachment,) if said.kind == "image" and said.attachment is not None else ()
 
 
 def _require_may_reply(ctx: Context, seen: SeenForReply) -> None:
@@ -350,7 +357,8 @@ def _record(ctx: Context, kind: str, seen: SeenForReply, said: Said, heard: Hear
             "kind": said.kind,
             "received_at": rfc3339(ctx.received_at),
         }
-        | before_facts(heard),
+        | before_facts(heard)
+        | ({"not_checked_as_text": True} if unchecked("merchant", said.kind) else {}),
         rules=rules_facts(heard.reply),
         private={
             "text": heard.reply.text,

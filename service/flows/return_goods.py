@@ -24,7 +24,16 @@ from service.domain.return_shipment import RANK, merchant_holds_goods, next_scan
 from service.domain.timers import Timer, receipt_after_signed
 from service.domain.transcript import rfc3339
 from service.flows.context import Context
-from service.flows.hearing import Heard, Outcome, hear_note, keep_back, let_out, require_length, rules_facts
+from service.flows.hearing import (
+    Heard,
+    Outcome,
+    hear_note,
+    keep_back,
+    let_out,
+    require_length,
+    rules_facts,
+    says_anything,
+)
 from service.flows.issuing import arm_all
 from service.flows.keeping import keep_promises
 from service.flows.moves import armed_timers, facts_of, move
@@ -252,7 +261,7 @@ def report_problem(ctx: Context, dispute_id: str, problem: Problem) -> Outcome |
     facts = facts_of(ctx, case, ack=problem.ack, evidence_count=len(set(problem.evidence)))
     DISPUTE.advance(case.dispute.state, "seller_report_return_problem", facts, side="merchant")
     heard = None
-    if problem.note:
+    if says_anything(ctx, dispute_id, problem.note, problem.evidence):
         heard = hear_note(
             ctx,
             case,
@@ -260,6 +269,7 @@ def report_problem(ctx: Context, dispute_id: str, problem: Problem) -> Outcome |
             field_name=NOTE,
             channel=Channel.NOTE,
             token=problem.confirm_token,
+            files=problem.evidence,
         )
         if not heard.is_sent:
             return keep_back(

@@ -247,6 +247,7 @@ def respond(ctx: Context, ticket_id: str, answer: TicketAnswer) -> Outcome | Ref
         question=ticket.question or None,
         thread_id=ticket_id,
         before=said_before(ctx, case.dispute.id, ticket_id, answer.text),
+        files=(answer.attachment,) if answer.attachment else (),
     )
     if refusal is not None:
         _keep_attempt(ctx, case, ticket, answer, heard, delivery="late")
@@ -363,7 +364,8 @@ def _keep_attempt(
             "to": "responded" if delivery == "delivered" else ticket.state,
             "received_at": rfc3339(ctx.received_at),
         }
-        | before_facts(heard),
+        | before_facts(heard)
+        | ({"not_checked_as_text": True} if answer.attachment is not None else {}),
         rules=rules_facts(heard.reply),
         private={
             "text": heard.reply.text,

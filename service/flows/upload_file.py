@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.domain.errors import Absent, Conflict, GuardFailed
-from service.domain.staff import Role
+from service.domain.picture_codes import Code
+from service.domain.staff import Actor, Role
 from service.domain.transcript import rfc3339
 from service.domain.windows import require_in_time
 from service.flows.context import Context
@@ -69,15 +70,22 @@ def _require_window(ctx: Context, case: CaseFile) -> None:
     require_in_time(ctx.received_at, asked[-1].due_at)
 
 
-def keep_upload(ctx: Context, dispute_id: str, purpose: str, stored: StoredFile) -> StoredFile:
+def keep_upload(
+    ctx: Context, dispute_id: str, purpose: str, stored: StoredFile, codes: tuple[Code, ...] | None = None
+) -> StoredFile:
     """Remember whose file it is; the same bytes of the same side are one upload.
+
+    Args:
+        codes: what was found in a picture, judged when it is sent; None where nobody looked.
 
     Raises:
         As `require_may_upload`: a ruling made while the file was coming in freezes it out, its bytes named by no row.
     """
     require_may_upload(ctx, dispute_id, purpose)
     party = party_of_upload(ctx)
-    if upload_of(ctx.tx.session, dispute_id, party=party, sha256=stored.sha256) is None:
+    known = upload_of(ctx.tx.session, dispute_id, party=party, sha256=stored.sha256)
+    found = None if codes is None else [each._asdict() for each in codes]
+    if known is None:
         ctx.plan.insert(
             tables.Upload,
             id=ctx.new_id(),
@@ -88,8 +96,16 @@ def keep_upload(ctx: Context, dispute_id: str, purpose: str, stored: StoredFile)
             size_bytes=stored.size,
             media_type=stored.media_type,
             uploaded_at=ctx.now,
+            codes=found,
         )
+    elif known.codes is None and found is not None:
+        ctx.plan.update(tables.Upload, known.id, codes=found)
     return stored
+
+
+def must_be_looked_into(actor: Actor, media_type: str) -> bool:
+    """Whether codes are looked for in a file: in a merchant's pictures, whatever they are for (product.md D1, D10)."""
+    return actor.side == "merchant" and media_type.startswith("image/")
 
 
 def party_of_upload(ctx: Context) -> str:
