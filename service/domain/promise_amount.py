@@ -140,7 +140,7 @@ def _read_money(hit: re.Match[str], text: str) -> Sum:
         low_fen = _yuan_in_fen(low, hit["low_scale"] or (scale if low[0] in "0123456789" else None))
         if low_fen is not None and low_fen < fen:
             return Sum(start, end, low_fen, fen, each=each)
-    return Sum(start, end, fen, vague=hit["vague"] is not None, each=each)
+    return Sum(start, end, fen, vague=hit["vague"] is not None or number[0] in "百千万", each=each)  # 百八十块
 
 
 def _small_digit(char: str) -> int:
@@ -167,7 +167,8 @@ def find_sums(text: str, cues: int) -> list[Sum]:
         taken.update(range(start, end))
         fen = _yuan_in_fen(number, hit["scale"])
         upper = _yuan_in_fen(hit["upper"], hit["scale"]) if hit["upper"] else None
-        found.append(Sum(start, end, fen, upper if upper and fen and upper > fen else None))
+        upper = upper if upper and fen and upper > fen else None
+        found.append(Sum(start, end, fen, upper, vague=number[0] in "百千万"))
     found.sort(key=lambda known: known.start)
     return _side_by_side(found, text)
 

@@ -71,6 +71,8 @@ def _bear_on(first: Statement, second: Statement, act: Act, clause: Clause) -> N
         first.tone, second.tone = "none", "conditional"
     if _FIRST_DONE.search(text, start - 1, act.start):  # 钱到账了给退
         second.tone = "conditional"
+    if first.tone == "refused" and second.tone == "unconditional":  # 不退货补30: for the case that he keeps it
+        second.tone = "conditional"
     choice = clause.find(words.CHOICE, start, act.start) is not None
     if choice or (clause.cues & words.TOGETHER.bit and words.TOGETHER.search(text[start : act.start])):
         _join(first, second, choice=choice)

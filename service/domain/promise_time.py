@@ -24,6 +24,7 @@ _PART_ENDS: Final = (
     ("晚上|晚间|夜里|夜间|半夜|深夜|夜晚|午夜|晚", _NIGHT),
     ("下班", 18),
 )
+_NOON: Final = frozenset(("中午", "正午", "晌午"))
 _PART_END: Final = {word: hour for words, hour in _PART_ENDS for word in words.split("|")}
 _AFTER_DAY: Final = "(?<=[今明天日号一二三四五六末])"  # 早 and 晚 alone are no times: 早拍早发货
 _PART: Final = "|".join(
@@ -38,7 +39,7 @@ _SMALL: Final = r"[0-9]{1,2}|[零一二两三四五六七八九十廿]{1,3}"
 _DASH: Final = r"(?:-|~|到|至|或者?|、)"
 _DAYS: Final = "|".join(words for words, _ in RELATIVE_DAY)
 _UNITS: Final = (
-    r"个?工作日|个?交易日|个?半?小时|个?钟头?(?!内)|h(?![a-z])|分钟|min(?![a-z])"
+    r"个?工作日|个?交易日|个?半?小时|个?钟头|个钟|h(?![a-z])|分钟|min(?![a-z])"
     r"|刻钟|天半?|日(?=之?以?内|之?以?后)|个?星期|个?礼拜|周|个月"
 )
 _SPAN: Final = rf"""
@@ -54,7 +55,7 @@ _DATE: Final = rf"""
   | (?P<iso>20[0-9]{{2}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}})(?![0-9])
   | (?<![0-9.退补赔返付扣减款价偿额给¥])(?P<md_m>1[0-2]|0?[1-9])[./]
         (?P<md_d>3[01]|[12][0-9]|0?[1-9])(?![0-9%.元块圆角折万kw倍斤米厘g/个件小天周h])(?:号|日)?
-  | (?P<which_month>本月|这个?月|当月|下下个?月|下个?月)?的?(?P<dom>{_SMALL})(?:{_DASH}(?P<dom_to>{_SMALL}))?
+  | (?P<which_month>本月|这个?月|当月|下下个?月|下个?月)?的?(?<![大小加减])(?P<dom>{_SMALL})(?:{_DASH}(?P<dom_to>{_SMALL}))?
         (?:号|日)(?!线|店|仓|楼|链接|客服|库|内|以内|之内|常|期|志|本|用)
   | (?P<week>下下个?|下个?|这个?|本|上个?)?(?:周|星期|礼拜)(?P<dow>[一二三四五六日天末]|[1-7](?![0-9天个]))
         (?:{_DASH}?(?:周|星期|礼拜)?(?P<dow_to>[二三四五六日]))?(?!年|个|到|岁)
@@ -293,6 +294,8 @@ def _finish(parts: _Parts, text: str, said_at: datetime, found: list[Deadline]) 
     if soft:
         end = soft.end()
     due_at = _instant(parts, said_at)
+    if due_at is not None and parts.hour is None and parts.part in _NOON and word.endswith("前"):
+        due_at -= timedelta(hours=1)  # 中午前 is before noon, 中午 the hour after it
     open_end = word.endswith("后") and parts.due_at is None
     if open_end and due_at is not None:
         due_at = end_of(due_at.date()) if parts.hour is not None or parts.part else None

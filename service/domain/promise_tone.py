@@ -15,6 +15,8 @@ from service.domain.promise_statement import Clause, Statement, within, without
 
 _LATE_NO: Final = Cued("_LATE_NO", r"不行|不可以|做不到|没办法|办不到|来不及|不现实|有困难|不太可能|不可能")
 _POLICY: Final = Cued("_POLICY", r"(?:支持|享受|享有|参加|参与).{0,8}(?:无理由|运费险|保价|质保|包退|包换)|无理由退")
+_NO_HEDGE_BESIDE_A_TIME: Final = frozenset(("优先", "第一时间", "及时"))
+_BOOKED: Final = re.compile(r"约(?:好|了|的|在|定)?")
 _GOODS_ACTIONS: Final = frozenset(("resend", "exchange", "ship"))
 _MONEY_ACTIONS: Final = frozenset(("refund", "compensate"))
 
@@ -109,6 +111,8 @@ def _is_plain(statement: Statement, act_end: int, clause: Clause) -> bool:
         if object_named and understood(without(text, a, act_end, spans, BLANK)):
             return True
         left = GOODS.sub("", left)
+    if statement.action == "pickup":
+        left = _BOOKED.sub("", left)  # 约的明天取件
     return understood(PLACE.sub("", left))
 
 
@@ -149,7 +153,7 @@ def _is_hedged(statement: Statement, act: Act, clause: Clause) -> bool:
         return True
     hedge = clause.find(words.HEDGE, statement.start, statement.end)
     if hedge is not None and not (statement.latest and hedge.group() in ("最快", "最早")):
-        return hedge.group() != "优先" or deadline is None
+        return hedge.group() not in _NO_HEDGE_BESIDE_A_TIME or deadline is None
     if statement.end == clause.end and clause.find(words.SOFT_END, clause.start, clause.end):
         return act.action not in _MONEY_ACTIONS or re.search("可以|能|会", text[clause.start : act.start]) is not None
     return False
