@@ -124,6 +124,7 @@ class RuleWatch:
             self._stop.wait(POLL_SECONDS)
 
     def _round(self) -> None:
+        self._rules.let_go()
         self.follow()
         self.write_counts()
         now = self._now()

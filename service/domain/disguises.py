@@ -56,6 +56,17 @@ def _split(plain: str, tables: Disguises) -> Iterator[str]:
     yield "".join(ways[-1] for ways in choices)
 
 
+class CommonPairs(frozenset[str]):
+    """Everyday words of two characters, written down as one text."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _pairs_from, ("".join(sorted(self)),)
+
+
+def _pairs_from(text: str) -> CommonPairs:
+    return CommonPairs([text[place : place + 2] for place in range(0, len(text), 2)])
+
+
 class SyllableTable(dict[int, str]):
     """From a folded character to its toneless syllable; what has none stays itself."""
 

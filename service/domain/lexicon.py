@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from service.domain.disguises import SyllableTable, folded_tables, is_latin, spellings
@@ -27,6 +28,9 @@ class Spelling(NamedTuple):
     latin_head: bool
     latin_tail: bool
     all_latin: bool
+
+
+_as_spelling: Callable[[tuple[int, int, bool, bool, bool]], Spelling] = partial(tuple.__new__, Spelling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +92,21 @@ def expand_lists(words: Iterable[str], lists: Mapping[str, tuple[str, ...]], *, 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Terms:
-    """Spellings with a matcher for them, and for each what it stands for."""
+    """Spellings with a matcher for them, and for each what it stands for; many mean the same."""
 
     matcher: Matcher
-    entries: Sequence[Spelling]
-    bits: Sequence[int]  # of the entries, apart, for they are all that most texts need
+    meanings: tuple[Spelling, ...]
+    numbers: Sequence[int]  # for each spelling that of its meaning
+    bits: Sequence[int]  # for each spelling, apart, for they are all that most texts need
+
+    def meaning(self, term: int) -> Spelling:
+        """What a spelling stands for."""
+        return self.meanings[self.numbers[term]]
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Many spellings mean the same: each meaning once, and a number for every spelling."""
-        number: dict[Spelling, int] = {}
-        numbers = array("I", (number.setdefault(entry, len(number)) for entry in self.entries))
-        return _terms_from, (self.matcher, [tuple(entry) for entry in number], numbers.tobytes())
+        """The bits are made again."""
+        meanings = [tuple(meaning) for meaning in self.meanings]
+        return _terms_from, (self.matcher, meanings, array("I", self.numbers).tobytes())
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -163,15 +171,18 @@ def build_lexicon(
 
 
 def _terms(spelled: list[tuple[str, Spelling]], fast: bool | None) -> Terms:
-    entries = tuple(entry for _, entry in spelled)
-    matcher = new_matcher([spelling for spelling, _ in spelled], fast=fast)
-    return Terms(matcher, entries, tuple(entry.bits for entry in entries))
+    number: dict[Spelling, int] = {}
+    numbers = array("I", [number.setdefault(meaning, len(number)) for _, meaning in spelled])
+    return _terms_of(new_matcher([spelling for spelling, _ in spelled], fast=fast), tuple(number), numbers)
+
+
+def _terms_of(matcher: Matcher, meanings: tuple[Spelling, ...], numbers: array[int]) -> Terms:
+    bits = [meaning.bits for meaning in meanings]
+    return Terms(matcher, meanings, numbers, list(map(bits.__getitem__, numbers)))
 
 
 def _terms_from(matcher: Matcher, meanings: list[tuple[int, int, bool, bool, bool]], numbers: bytes) -> Terms:
-    known = [Spelling(*meaning) for meaning in meanings]
-    entries = tuple(map(known.__getitem__, array("I", numbers)))
-    return Terms(matcher, entries, tuple([entry[0] for entry in entries]))
+    return _terms_of(matcher, tuple(map(_as_spelling, meanings)), array("I", numbers))
 
 
 def _shape_slots(slots: Slots) -> dict[Shape, int]:

@@ -238,10 +238,10 @@ class Reading:
     def _place_spellings(self, view: View, wanted: int) -> None:
         """Keep the hits of a view unless they are a part of a token, or prose."""
         terms, came_from, runs = view.terms, view.came_from, view.runs
-        bits, entries, noisy = terms.bits, terms.entries, self._lexicon.noisy_bits
+        bits, noisy = terms.bits, self._lexicon.noisy_bits
         hits = [hit for hit in view.hits if bits[hit[-1]] & wanted]
         for first, after, term in terms.matcher.places(view.folded, hits):
-            entry, found = entries[term], bits[term] & wanted
+            entry, found = terms.meaning(term), bits[term] & wanted
             start, end = came_from[first], came_from[after - 1] + 1
             if runs is not None:
                 if not evenly_repeated(runs[first:after]):

