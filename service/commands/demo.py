@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TextIO
 
 import httpx
@@ -100,9 +100,9 @@ def run(url: str, out: TextIO) -> int:
 
 
 def ship_today(stage: Stage) -> None:
-    """The merchant promises, confirms exactly that, and only then the buyer is told."""
-    stage.title("1. 今天发货: a promise reaches the buyer only once it is confirmed")
-    dispute = _dispute_in_intervention(stage, "ship")
+    """The merchant promises, sets the time right, and only then the buyer is told; the parcel keeps the promise."""
+    stage.title("1. 今天发货: a promise reaches the buyer only once it is confirmed, and a parcel keeps it")
+    dispute, line = _dispute_in_intervention(stage, "ship")
     inquiry = _ask(stage, dispute)
     told = stage.post(
         "owner", f"/v1/inquiries/{inquiry['id']}/messages", _words("我们今天会给消费者发货。"), expect=201
@@ -112,31 +112,57 @@ def ship_today(stage: Stage) -> None:
     promise = told["promises"][0]
     _must(promise["wording"] == "unconditional" and promise["action"] == "ship", f"read as {promise}")
     stage.say("商家", "我们今天会给消费者发货。")
-    stage.say("系统", f"读出承诺(未确认): {promise['canonical']['zh']}")
+    stage.say("系统", f"承诺卡片(待商家确认): {promise['canonical']['zh']}")
 
-    relay = {"client_message_id": _once(), "promise_ids": [promise["id"]]}
-    refused = stage.post("agent", f"/v1/disputes/{dispute}/relays", relay, expect=409)
-    _must(refused["code"] == "promise_not_confirmed", f"the gate said {refused['code']}")
-    stage.say("系统", "客服转告被拒: promise_not_confirmed (商家还没有确认)")
-    own_words = {"client_message_id": _once(), "text": "商家今天一定会给您发货的。"}
-    refused = stage.post("agent", f"/v1/disputes/{dispute}/relays", own_words, expect=422)
-    _must(refused["code"] == "uncleared_promise", f"the gate said {refused['code']}")
-    stage.say("系统", "客服自己的话也不放行: uncleared_promise")
-
-    act = {"canonical_sha256": promise["canonical_sha256"]}
-    stage.post("owner", f"/v1/disputes/{dispute}/promises/{promise['id']}/confirm", act, expect=200)
-    stage.say("商家", "按下「确认」")
-    relay["client_message_id"] = _once()
-    sent = stage.post("agent", f"/v1/disputes/{dispute}/relays", relay, expect=201)
+    _nothing_gets_through(stage, dispute, promise)
+    meant = _set_right(stage, dispute, promise)
+    sent = stage.post("agent", f"/v1/disputes/{dispute}/relays", _cited(meant), expect=201)
     heard = stage.get("buyer", f"/v1/disputes/{dispute}/relays")["items"]
     _must([each["text"] for each in heard] == [sent["text"]], f"the buyer reads {heard}")
     stage.say("买家", f"读到: {sent['text']}")
+    _keep_it(stage, dispute, line, meant)
+
+
+def _nothing_gets_through(stage: Stage, dispute: str, promise: Json) -> None:
+    """Neither the unconfirmed promise nor the agent's own words for it."""
+    refused = stage.post("agent", f"/v1/disputes/{dispute}/relays", _cited(promise), expect=409)
+    _must(refused["code"] == "promise_not_confirmed", f"the gate said {refused['code']}")
+    stage.say("系统", "客服转告被拒: promise_not_confirmed (商家还没有确认)")
+    refused = stage.post("agent", f"/v1/disputes/{dispute}/relays", _words("商家今天一定会给您发货的。"), expect=422)
+    _must(refused["code"] == "uncleared_promise", f"the gate said {refused['code']}")
+    stage.say("系统", "客服自己的话也不放行: uncleared_promise")
+
+
+def _set_right(stage: Stage, dispute: str, promise: Json) -> Json:
+    """The merchant means another time: that is another canonical text, confirmed by the same act."""
+    due_at = (datetime.now(UTC) + timedelta(hours=2)).replace(second=0, microsecond=0)
+    change = {"canonical_sha256": promise["canonical_sha256"], "due_at": due_at.isoformat()}
+    listed = stage.post("owner", f"/v1/disputes/{dispute}/promises/{promise['id']}/correct", change, expect=200)[
+        "items"
+    ]
+    _must([each["state"] for each in listed] == ["superseded", "confirmed"], f"after the correction: {listed}")
+    meant: Json = listed[1]
+    _must(meant["canonical_sha256"] != promise["canonical_sha256"], "the corrected text has the old hash")
+    stage.say("商家", "在卡片上更正时间,并以此确认")
+    stage.say("系统", f"承诺卡片(商家已确认): {meant['canonical']['zh']}")
+    return meant
+
+
+def _keep_it(stage: Stage, dispute: str, line: str, promise: Json) -> None:
+    """The carrier picks the parcel up before the time is over."""
+    scan = {"parcel": "order", "state": "picked_up", "at": datetime.now(UTC).isoformat(), "order_line_id": line}
+    taken = stage.post("marketplace", "/v1/logistics-events", scan, expect=200)
+    _must(taken["kept_promises"] == [promise["id"]], f"the scan kept {taken['kept_promises']}")
+    stage.say("物流", "已揽收")
+    seen = stage.get("buyer", f"/v1/disputes/{dispute}/promises")["items"]
+    _must([each["state"] for each in seen] == ["fulfilled"], f"the buyer sees {seen}")
+    stage.say("买家", "看到: 承诺已履行")
 
 
 def nobody_answers(stage: Stage) -> None:
     """The window closes, the session with it, and the merchant gets a ticket instead."""
     stage.title("2. 无人回复: the window closes and a service ticket is issued")
-    dispute = _dispute_in_intervention(stage, "silent")
+    dispute, _ = _dispute_in_intervention(stage, "silent")
     inquiry = _ask(stage, dispute)
     stage.say("系统", f"等待至 {inquiry['due_at']}(演示策略把 120~180 秒缩短了)…")
     ended = _wait_for(
@@ -155,7 +181,7 @@ def nobody_answers(stage: Stage) -> None:
 def abuse(stage: Stage) -> None:
     """Stopped, a notice to read, and then an answer as one should give it."""
     stage.title("3. 辱骂: stopped before anyone sees it, and a notice must be read")
-    dispute = _dispute_in_intervention(stage, "abuse")
+    dispute, _ = _dispute_in_intervention(stage, "abuse")
     inquiry = _ask(stage, dispute)
     path = f"/v1/inquiries/{inquiry['id']}/messages"
     stopped = stage.post("owner", path, _words("你是不 是有/病,买不起别买"), expect=403)
@@ -178,8 +204,8 @@ def abuse(stage: Stage) -> None:
 # --- what every story begins with -----------------------------------------------------------------------------------
 
 
-def _dispute_in_intervention(stage: Stage, name: str) -> str:
-    """An order, a request, a refusal, and the platform steps in; returns the dispute's id."""
+def _dispute_in_intervention(stage: Stage, name: str) -> tuple[str, str]:
+    """An order, a request, a refusal, and the platform steps in; returns the dispute and its order line."""
     line = _order(stage, name)
     request = {
         "order_line_id": line,
@@ -198,7 +224,7 @@ def _dispute_in_intervention(stage: Stage, name: str) -> str:
     taken = stage.act("agent", dispute, "accept-dispute", {})
     _must(taken["state"] == "intervening", f"the dispute is {taken['state']}")
     stage.say("客服", "受理")
-    return dispute
+    return dispute, line
 
 
 def _order(stage: Stage, name: str) -> str:
@@ -226,6 +252,10 @@ def _ask(stage: Stage, dispute: str) -> Json:
     _must(inquiry["state"] == "awaiting_merchant", f"the inquiry is {inquiry['state']}")
     stage.say("客服", QUESTION)
     return inquiry
+
+
+def _cited(promise: Json) -> Json:
+    return {"client_message_id": _once(), "promise_ids": [promise["id"]]}
 
 
 def _words(text: str) -> Json:
