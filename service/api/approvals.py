@@ -10,7 +10,8 @@ from litestar import Request, Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
+from service.api.listing import look_page
+from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset
 from service.api.perform import Shaped, look, perform, runner
 from service.api.shapes import TEXT, Id, Instant, Nothing, Page, instant_text
 from service.api.terms import allow
@@ -98,17 +99,16 @@ async def list_all(
 ) -> Response[Page[ProposalLine]]:
     """An agent sees the own proposals, supervisors and auditors all."""
     after = None if cursor is None else str(LISTING.read(cursor)[0])
-    next_cursor: list[str | None] = []
-
-    def shape(_: Context, found: Any) -> Shaped:
-        more = LISTING.write(found[limit - 1].id) if len(found) > limit else None
-        next_cursor.append(more)
-        return Shaped(200, Page([_line(each) for each in found[:limit]], more))
-
-    response = await look(request, lambda ctx: list_approvals(ctx, state=in_state, after=after, limit=limit), shape)
-    asked = {"state": in_state, "limit": limit}
-    response.headers["Link"] = link_header("/v1/approvals", asked, next_cursor=next_cursor[-1])
-    return response
+    return await look_page(
+        request,
+        "/v1/approvals",
+        lambda ctx: list_approvals(ctx, state=in_state, after=after, limit=limit),
+        lambda _, row: _line(row),
+        keyset=LISTING,
+        position=lambda row: row.id,
+        limit=limit,
+        asked={"state": in_state},
+    )
 
 
 @get(

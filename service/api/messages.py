@@ -9,8 +9,9 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from service.api.listing import look_page
 from service.api.outcomes import OutcomeBody, ReceiptBody, outcome_responses, shape_outcome
-from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
+from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset
 from service.api.perform import Shaped, look, perform, runner
 from service.api.shapes import TEXT, ClientClock, Id, Instant, MarketplaceId, Page, instant_text
 from service.api.terms import allow
@@ -104,17 +105,15 @@ async def get_all(
 ) -> Response[Page[ChatLine]]:
     """Attempts that were not delivered are shown to the sender's side, a supervisor and an auditor."""
     after = 0 if cursor is None else min(int(str(LISTING.read(cursor)[0])), 2**31 - 1)
-    next_cursor: list[str | None] = []
-
-    def shape(ctx: Context, lines: list[Line]) -> Shaped:
-        more = LISTING.write(lines[limit - 1].message.seq) if len(lines) > limit else None
-        next_cursor.append(more)
-        return Shaped(200, Page([_line(each) for each in lines[:limit]], more))
-
-    response = await look(request, lambda ctx: list_messages(ctx, str(dispute_id), after_seq=after, limit=limit), shape)
-    path = f"/v1/disputes/{dispute_id}/messages"
-    response.headers["Link"] = link_header(path, {"limit": limit}, next_cursor=next_cursor[-1])
-    return response
+    return await look_page(
+        request,
+        f"/v1/disputes/{dispute_id}/messages",
+        lambda ctx: list_messages(ctx, str(dispute_id), after_seq=after, limit=limit),
+        lambda _, row: _line(row),
+        keyset=LISTING,
+        position=lambda row: row.message.seq,
+        limit=limit,
+    )
 
 
 @get(

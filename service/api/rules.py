@@ -9,7 +9,8 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
+from service.api.listing import look_page
+from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset
 from service.api.perform import Shaped, look, perform
 from service.api.preconditions import END
 from service.api.rule_work import known, worked_out
@@ -39,7 +40,6 @@ from service.store import past_messages, rule_versions
 from service.store.rule_child import Checked, check, replay
 from service.store.rule_replay import PastMessage, Replay
 from service.store.rules_in_force import RulesInForce
-from service.store.tables import RuleAct, RuleVersion
 
 EDITOR: Final = (Role.RULES_EDITOR,)
 REPLAYERS: Final = (Role.RULES_EDITOR, Role.SUPERVISOR)
@@ -65,17 +65,15 @@ async def list_versions(
 ) -> Response[Page[RuleVersionView]]:
     """Drafts, published and withdrawn ones; the folder's book is not among them."""
     before = None if cursor is None else str(VERSIONS.read(cursor)[0])
-    more: list[str | None] = []
-
-    def shape(_: Context, found: list[RuleVersion]) -> Shaped:
-        more.append(VERSIONS.write(found[limit - 1].id) if len(found) > limit else None)
-        return Shaped(200, Page([version_view(row) for row in found[:limit]], more[-1]))
-
-    response = await look(
-        request, lambda ctx: rule_versions.versions_before(ctx.tx.session, before, limit=limit + 1), shape
+    return await look_page(
+        request,
+        "/v1/rule-packs",
+        lambda ctx: rule_versions.versions_before(ctx.tx.session, before, limit=limit + 1),
+        lambda _, row: version_view(row),
+        keyset=VERSIONS,
+        position=lambda row: row.id,
+        limit=limit,
     )
-    response.headers["Link"] = link_header("/v1/rule-packs", {"limit": limit}, next_cursor=more[-1])
-    return response
 
 
 @get(
@@ -149,17 +147,15 @@ async def list_acts(
 ) -> Response[Page[RuleActView]]:
     """Append-only, numbers without gaps."""
     before = None if cursor is None else _number(ACTS.read(cursor)[0])
-    more: list[str | None] = []
-
-    def shape(_: Context, found: list[RuleAct]) -> Shaped:
-        more.append(ACTS.write(found[limit - 1].number) if len(found) > limit else None)
-        return Shaped(200, Page([act_view(row) for row in found[:limit]], more[-1]))
-
-    response = await look(
-        request, lambda ctx: rule_versions.acts_before(ctx.tx.session, before, limit=limit + 1), shape
+    return await look_page(
+        request,
+        "/v1/rule-acts",
+        lambda ctx: rule_versions.acts_before(ctx.tx.session, before, limit=limit + 1),
+        lambda _, row: act_view(row),
+        keyset=ACTS,
+        position=lambda row: row.number,
+        limit=limit,
     )
-    response.headers["Link"] = link_header("/v1/rule-acts", {"limit": limit}, next_cursor=more[-1])
-    return response
 
 
 # --- the editor ------------------------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from service.api.listing import look_page
 from service.api.outcomes import OutcomeBody, outcome_responses, shape_outcome
-from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
+from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset
 from service.api.perform import Shaped, look, perform
 from service.api.shapes import TEXT, Id, Instant, Page, instant_text
 from service.api.stated_promises import StatedPromise, attached_of
@@ -165,19 +166,16 @@ async def list_all(
     """A shop's own, or all for the platform."""
     after = None if cursor is None else str(LISTING.read(cursor)[0])
     dispute = None if dispute_id is None else str(dispute_id)
-    next_cursor: list[str | None] = []
-
-    def shape(ctx: Context, found: list[TicketSeen]) -> Shaped:
-        more = LISTING.write(found[limit - 1].ticket.id) if len(found) > limit else None
-        next_cursor.append(more)
-        return Shaped(200, Page([_view(ctx, each) for each in found[:limit]], more))
-
-    response = await look(
-        request, lambda ctx: list_tickets(ctx, limit=limit, after=after, dispute_id=dispute, state=in_state), shape
+    return await look_page(
+        request,
+        "/v1/service-tickets",
+        lambda ctx: list_tickets(ctx, limit=limit, after=after, dispute_id=dispute, state=in_state),
+        _view,
+        keyset=LISTING,
+        position=lambda row: row.ticket.id,
+        limit=limit,
+        asked={"dispute_id": dispute, "state": in_state},
     )
-    asked = {"dispute_id": dispute, "state": in_state, "limit": limit}
-    response.headers["Link"] = link_header("/v1/service-tickets", asked, next_cursor=next_cursor[-1])
-    return response
 
 
 @get(

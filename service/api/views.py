@@ -33,8 +33,9 @@ from service.api.case_shapes import (
     TimerView,
     WhyNot,
 )
+from service.api.listing import look_page
 from service.api.outcomes import Bilingual, outcome_responses, shape_outcome
-from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
+from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset
 from service.api.perform import Shaped, look, perform
 from service.api.preconditions import if_match, require_if_match
 from service.api.shapes import Id, Money, Page, instant_text, read_instant
@@ -219,7 +220,7 @@ def dispute_view(ctx: Context, seen: CaseSeen) -> DisputeView:
             for r in seen.evidence_requests
         ],
         evidence=[_evidence(e) for e in seen.evidence],
-        promises=[_promise(p, dispute.currency) for p in seen.promises],
+        promises=[_promise(p, dispute.currency, for_buyer=ctx.actor.role is Role.BUYER) for p in seen.promises],
         rulings=[_ruling(r, money(r.amount_fen), seen.said(r.seq, "reasons")) for r in seen.rulings],
         appeals=[AppealLine(Id(a.id), a.party, a.cycle, a.state, _on(a.filed_at)) for a in seen.appeals],
         return_shipments=[
@@ -273,7 +274,7 @@ def _evidence(item: tables.EvidenceItem) -> EvidenceLine:
     )
 
 
-def _promise(promise: tables.Promise, currency: str) -> PromiseLine:
+def _promise(promise: tables.Promise, currency: str, *, for_buyer: bool) -> PromiseLine:
     return PromiseLine(
         id=Id(promise.id),
         state=promise.state,
@@ -283,6 +284,8 @@ def _promise(promise: tables.Promise, currency: str) -> PromiseLine:
         due_at=_at(promise.due_at),
         canonical=Bilingual(promise.canonical_zh, promise.canonical_en),
         canonical_sha256=promise.canonical_sha256,
+        contradicts=None if for_buyer else promise.contradicts,
+        contradicts_told=None if for_buyer else _id(promise.contradicts_told),
     )
 
 
@@ -382,25 +385,20 @@ async def list_disputes(
     """By role: a buyer's own, a shop's own, what came to the platform, or all."""
     after = None if cursor is None else str(LISTING.read(cursor)[0])
     before = None if due_before is None else read_instant(due_before, name="due_before")
-    next_cursor: list[str | None] = []
-
-    def story(ctx: Context) -> list[CaseLine]:
-        return list_cases(ctx, limit=limit, after=after, state=in_state, due_before=before, assignee=assignee)
-
-    def shape(ctx: Context, found: list[CaseLine]) -> Shaped:
-        more = LISTING.write(found[limit - 1].dispute.id) if len(found) > limit else None
-        next_cursor.append(more)
-        return Shaped(200, Page([_line(ctx, each) for each in found[:limit]], more))
-
-    response = await look(request, story, shape)
-    asked = {
-        "state": in_state,
-        "due_before": None if before is None else instant_text(before),
-        "assignee": assignee,
-        "limit": limit,
-    }
-    response.headers["Link"] = link_header("/v1/disputes", asked, next_cursor=next_cursor[-1])
-    return response
+    return await look_page(
+        request,
+        "/v1/disputes",
+        lambda ctx: list_cases(ctx, limit=limit, after=after, state=in_state, due_before=before, assignee=assignee),
+        _line,
+        keyset=LISTING,
+        position=lambda row: row.dispute.id,
+        limit=limit,
+        asked={
+            "state": in_state,
+            "due_before": None if before is None else instant_text(before),
+            "assignee": assignee,
+        },
+    )
 
 
 @get(
