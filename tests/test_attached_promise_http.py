@@ -138,3 +138,27 @@ def test_a_seat_without_the_right_to_commit_is_told_so(world: HttpWorld, asked: 
 
     assert (refused.status_code, refused.json()["code"]) == (403, "commit_not_permitted")
     assert (alone.status_code, alone.json()["promises"][0]["state"]) == (201, "extracted")
+
+
+def test_a_tickets_answer_states_promises_over_http_and_what_it_goes_against_is_shown(
+    world: HttpWorld, asked: tuple[str, str]
+) -> None:
+    """D15 and one call: flagged on the card and in the agent's view, never in the buyer's."""
+    dispute, _ = asked
+    line = world.row(tables.Dispute, id=dispute).order_line_id
+    world.database.run(lambda tx: tx.execute("UPDATE order_line SET custom_made = ? WHERE id = ?", (True, line)))
+    wanted = {"dispute_id": dispute, "category": "product", "question": "请问如何解决?"}
+    ticket = done(world.post("agent", "/service-tickets", wanted), 201)["id"]
+    body = {"client_message_id": "t-1", "text": "好的", "promises": [{"action": "exchange", "due_at": DUE}]}
+
+    answer = done(world.post("owner", f"/service-tickets/{ticket}/respond", body), 201)
+
+    (shown,) = answer["promises"]
+    assert (shown["state"], shown["contradicts"]) == ("confirmed", "custom_made")
+    (seen,) = world.get("agent", f"/disputes/{dispute}").json()["promises"]
+    assert (seen["id"], seen["contradicts"]) == (shown["id"], "custom_made")
+    relay = {"client_message_id": "r-1", "promise_ids": [shown["id"]]}
+    assert world.post("agent", f"/disputes/{dispute}/relays", relay).json()["code"] == "contradicts_order"
+    done(world.post("supervisor", f"/disputes/{dispute}/relays", relay | {"override_reason": "同款现货"}), 201)
+    (known,) = world.get("buyer", f"/disputes/{dispute}").json()["promises"]
+    assert (known["state"], known["contradicts"]) == ("relayed", None)

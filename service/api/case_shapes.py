@@ -130,7 +130,11 @@ class EvidenceLine(msgspec.Struct):
 
 
 class PromiseLine(msgspec.Struct):
-    """A promise in its canonical words."""
+    """A promise in its canonical words.
+
+    `contradicts`: the fact of the order that it goes against; `contradicts_told`: the promise told to the buyer that it
+    goes against. Both null for the buyer.
+    """
 
     id: Id
     state: str
@@ -140,6 +144,8 @@ class PromiseLine(msgspec.Struct):
     due_at: Instant | None
     canonical: Bilingual
     canonical_sha256: str
+    contradicts: str | None
+    contradicts_told: Id | None
 
 
 class RulingLine(msgspec.Struct):
