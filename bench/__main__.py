@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import growth, moderation, replies, windows
+from bench import growth, moderation, replay, replies, rule_swap, windows
 from service.app import configure_logs
 from tests.postgres_server import postgres_server
 
@@ -69,6 +69,15 @@ def print_moderation() -> None:
     """The moderation engine against the bare scan and the textbook pipeline."""
     for line in moderation.tables(quick=QUICK):
         print(line, flush=True)
+    print()
+    for line in rule_swap.rows(quick=QUICK):
+        print(line, flush=True)
+
+
+def print_replay() -> None:
+    """Past messages by two rule books."""
+    for line in replay.rows(quick=QUICK):
+        print(line, flush=True)
 
 
 TABLES = {
@@ -76,6 +85,7 @@ TABLES = {
     "windows": print_windows,
     "growth": print_growth,
     "moderation": print_moderation,
+    "replay": print_replay,
 }
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import gc
 from pathlib import Path
 
 from service.store import rule_child, rule_versions
+from service.store.book_parts import Built, let_go
 from service.store.engine import Transaction
-from service.store.rule_child import Built
 from service.store.rule_versions import InForce
 from service.store.rulepacks import RuleBook
 
@@ -70,7 +70,7 @@ class RulesInForce:
     def let_go(self) -> None:
         """Free the books that were in force before, once whoever still judged by them has had time to end."""
         while self._retired:
-            rule_child.let_go(self._retired.pop())
+            let_go(self._retired.pop())
 
     def _built(self, files: dict[str, str]) -> Built:
         """Built elsewhere; the collector stays away while it is read, and never walks it."""
