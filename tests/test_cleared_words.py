@@ -367,3 +367,23 @@ def test_a_grant_a_cheer_or_hidden_letters_are_caught_without_a_time(words: str)
 def test_what_is_asked_refused_or_waited_for_is_no_grant(words: str) -> None:
     """Telling how things stand must stay possible."""
     assert clear_free_text(words).text == words
+
+
+AGENTS_WORDS = [
+    json.loads(line) for line in (Path(__file__).parent / "agents_words.jsonl").read_text(encoding="utf-8").splitlines()
+]
+LET_THROUGH_MAX = 1  # 货已排在今天的车上,晚上走 reads like a parcel's news
+
+
+def test_of_written_promises_of_agents_the_net_lets_none_through_but_one() -> None:
+    """promises.md section 3: a wide net that prefers refusing; 268 sentences written against it."""
+    through = [each["text"] for each in AGENTS_WORDS if each["promises"] and not net(each["text"])]
+
+    assert len(through) <= LET_THROUGH_MAX, through
+
+
+def test_of_written_innocent_words_of_agents_the_net_refuses_none() -> None:
+    """An agent must be able to ask, to explain and to tell what was; 263 sentences."""
+    refused = [each["text"] for each in AGENTS_WORDS if not each["promises"] and net(each["text"])]
+
+    assert refused == []
