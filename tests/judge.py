@@ -13,7 +13,7 @@ from service.domain.errors import Refusal
 from service.domain.staff import Actor
 from service.flows import approve, give_evidence, hear_appeal, pay_refund, settle_dispute, watch_disputes
 from service.flows.hear_appeal import Appealing, NewFile
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.proposals import Proposed
 from service.flows.rulings import Cite, Decision
 from service.flows.settle_dispute import RulingMade

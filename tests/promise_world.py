@@ -11,7 +11,7 @@ from service.domain.staff import Actor
 from service.domain.transcript import disclosed
 from service.flows.ask_merchant import Asked, open_inquiry
 from service.flows.confirm_promise import Confirmation, confirm
-from service.flows.hearing import Outcome, PromiseFound
+from service.flows.heard import Outcome, PromiseFound
 from service.flows.receive_reply import Said, receive_reply
 from service.flows.tell_buyer import Relay, tell_buyer
 from service.store import tables

@@ -11,7 +11,7 @@ from service.domain.errors import Conflict, GuardFailed, WindowClosed
 from service.domain.policy import DEFAULT
 from service.flows import hear_appeal, negotiate, open_dispute, settle_dispute
 from service.flows.hear_appeal import Appealing, NewFile
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.store import tables
 from tests.judge import (
     MICROSECOND,

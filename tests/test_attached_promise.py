@@ -20,7 +20,7 @@ from service.domain.errors import Refusal, WindowClosed
 from service.domain.promise_text import Extracted, extract
 from service.flows.ask_merchant import close_inquiry
 from service.flows.context import Context
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.moves import facts_of, move
 from service.flows.receive_reply import Said, receive_reply
 from service.store import tables

@@ -24,7 +24,7 @@ from service.flows.confirm_promise import (
     list_promises,
 )
 from service.flows.context import Context
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.keeping import keep_promises
 from service.flows.moves import facts_of, move
 from service.flows.serve_ticket import TicketAnswer, TicketWanted, issue_manual_ticket, respond

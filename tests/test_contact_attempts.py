@@ -16,7 +16,7 @@ from service.domain.contact import next_day, shops_day
 from service.domain.errors import Absent, Conflict, Forbidden, Refusal
 from service.domain.policy import DEFAULT
 from service.flows.exchange_messages import Said, Sent, list_messages, post_message
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.log_call import Call, list_calls, log_call
 from service.store import tables
 from service.store.engine import Transaction

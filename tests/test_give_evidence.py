@@ -14,7 +14,7 @@ from service.domain.policy import DEFAULT
 from service.domain.staff import Actor
 from service.flows import give_evidence, negotiate, settle_dispute
 from service.flows.give_evidence import Offered
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.read_evidence import read_evidence
 from service.flows.rulings import Cite
 from service.flows.upload_file import content_of_evidence, keep_upload, require_may_upload

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.domain.moderation import Channel, Context, moderated
 from service.flows.exchange_messages import Said, post_message
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.store import tables
 from tests.world import BUYER, OWNER, SEAT, World, new_world, rule_book
 

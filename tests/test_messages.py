@@ -19,7 +19,7 @@ from service.domain.errors import Absent, Conflict, Forbidden, GuardFailed, Refu
 from service.domain.messages import says_something
 from service.domain.staff import Actor
 from service.flows.exchange_messages import Line, Said, Sent, file_shown, list_messages, post_message
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.upload_file import keep_upload
 from service.store import tables
 from service.store.files import StoredFile

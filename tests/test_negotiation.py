@@ -22,7 +22,7 @@ from service.flows.acknowledge_notice import acknowledge_notice
 from service.flows.call_platform import Call, Cited, call_platform, platform_intervene
 from service.flows.context import THE_CLOCK, Context
 from service.flows.exchange_messages import Said, Sent, post_message
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.moves import facts_of, move
 from service.flows.negotiate import (
     Offering,

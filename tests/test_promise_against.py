@@ -18,7 +18,7 @@ from service.domain.contradictions import Terms, against_order, against_told
 from service.domain.errors import Refusal
 from service.domain.promise_text import WORDINGS, OrderFacts
 from service.flows.confirm_promise import Correction, correct
-from service.flows.hearing import Outcome, PromiseFound
+from service.flows.heard import Outcome, PromiseFound
 from service.flows.promising import PROMISES_MAX
 from service.flows.receive_reply import Said, receive_reply
 from service.flows.serve_ticket import TicketAnswer, TicketWanted, issue_manual_ticket, respond

@@ -20,7 +20,7 @@ from service.flows.ask_merchant import (
     send_agent_message,
 )
 from service.flows.context import AnsweredBefore
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.read_inquiry import read_inquiry
 from service.flows.receive_reply import Said, receive_reply
 from service.flows.settle_dispute import transfer

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from service.domain.dispute import DISPUTE
 from service.domain.errors import Absent, ArrowMissing, Refusal, WindowClosed
 from service.domain.return_shipment import FINAL, RANK
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.moves import facts_of
 from service.flows.return_goods import (
     Problem,

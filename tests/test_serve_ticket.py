@@ -13,7 +13,7 @@ from service.domain.errors import Absent, ArrowMissing, GuardFailed, Refusal, Wi
 from service.domain.policy import DEFAULT, to_json
 from service.flows.ask_merchant import Asked, open_inquiry
 from service.flows.context import Context
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.moves import facts_of, move
 from service.flows.read_ticket import list_tickets, read_ticket
 from service.flows.serve_ticket import (

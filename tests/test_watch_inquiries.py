@@ -10,7 +10,7 @@ import pytest
 
 from service.domain.errors import WindowClosed
 from service.domain.policy import REPLY_WINDOW_MOST
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.receive_reply import Said, receive_reply
 from service.flows.watch_inquiries import DECISIONS
 from service.store import tables

@@ -15,7 +15,7 @@ from service.api.shapes import TEXT, Id, Instant, Page, instant_text
 from service.api.terms import allow
 from service.domain.staff import Role
 from service.flows.context import Context
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.log_call import AttemptSeen, Call, list_calls, log_call, read_call
 
 CALLERS = (Role.MERCHANT_OWNER, Role.MERCHANT_SEAT)

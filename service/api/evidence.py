@@ -30,7 +30,7 @@ from service.flows.give_evidence import (
     submit,
     waive,
 )
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.read_evidence import ItemSeen, read_evidence, read_item, read_request, read_requests
 from service.flows.upload_file import (
     Content,

@@ -22,7 +22,7 @@ from service.domain.shared_copy import shared_copy
 from service.domain.staff import Role
 from service.flows.context import Context
 from service.flows.exchange_messages import FileShown, Line, Said, Sent, file_shown, list_messages, post_message
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.store.files import FileStore
 
 PARTIES = (Role.BUYER, Role.MERCHANT_OWNER, Role.MERCHANT_SEAT)

@@ -16,7 +16,7 @@ from service.domain.moderation import Channel, ModeratedReply
 from service.domain.staff import Role
 from service.flows.check_words import check_words
 from service.flows.context import Context
-from service.flows.hearing import outcome_name
+from service.flows.heard import outcome_name
 
 CHECKERS = (
     Role.MERCHANT_OWNER,

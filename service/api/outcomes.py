@@ -10,7 +10,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from service.api.perform import Shaped
 from service.api.shapes import Id, Instant, Money, instant_text
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 
 STATUS_OF: Final = {"sent": 201, "confirm": 202, "edit": 422, "rejected": 422, "notice": 403}
 

@@ -23,7 +23,7 @@ from service.api.auth import actor
 from service.domain.errors import Conflict, GuardFailed, Kind, Refusal
 from service.domain.staff import Role
 from service.flows.context import AnsweredBefore, Context, House, StoredAnswer
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.read_case import require_seat
 from service.metrics import Metrics
 from service.store import tables

@@ -26,7 +26,7 @@ from service.flows.confirm_promise import (
     list_promises,
 )
 from service.flows.context import Context
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.store import tables
 
 AGENTS = (Role.PLATFORM_AGENT, Role.SUPERVISOR)

@@ -20,7 +20,7 @@ from service.domain.duration import duration_of
 from service.domain.staff import Role
 from service.domain.ticket import TICKET
 from service.flows.context import Context
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.read_ticket import TicketSeen, list_tickets, read_ticket
 from service.flows.serve_ticket import (
     TicketAnswer,

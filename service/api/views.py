@@ -46,7 +46,7 @@ from service.domain.restating import NOTICE_EN, NOTICE_ZH
 from service.domain.staff import Role
 from service.domain.timers import fires
 from service.flows.context import Context
-from service.flows.hearing import Outcome
+from service.flows.heard import Outcome
 from service.flows.list_cases import CaseLine, list_cases
 from service.flows.overtaken import overtaken_by_clock
 from service.flows.read_case import STAFF, ActionNow, CaseSeen, available_actions, read_case, require_seen

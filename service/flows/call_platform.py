@@ -9,7 +9,8 @@ from service.domain.dispute import DISPUTE
 from service.domain.errors import GuardFailed
 from service.domain.staff import Role
 from service.flows.context import Context
-from service.flows.hearing import Outcome, hear_note, keep_back, let_out, require_length, rules_facts
+from service.flows.heard import Outcome, rules_facts
+from service.flows.hearing import hear_note, keep_back, let_out, require_length
 from service.flows.moves import facts_of, move, window_due
 from service.flows.read_case import require_may_after_sale, require_seen
 from service.store.disputes import CaseFile

@@ -22,7 +22,7 @@ from service.domain.promise import PROMISE, PromiseFacts
 from service.domain.promise_text import Extracted
 from service.domain.transcript import Entry
 from service.flows.context import Context
-from service.flows.hearing import Contradiction, PromiseFound
+from service.flows.heard import Contradiction, PromiseFound
 from service.flows.keeping import keep_by_answer
 from service.flows.owing import refundable_fen
 from service.flows.permits import require_at_work, require_commits

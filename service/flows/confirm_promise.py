@@ -33,16 +33,8 @@ from service.flows.committing import (
     require_near,
 )
 from service.flows.context import Context
-from service.flows.hearing import (
-    Heard,
-    Outcome,
-    hear_note,
-    keep_back,
-    let_out,
-    require_length,
-    rules_facts,
-    says_anything,
-)
+from service.flows.heard import Heard, Outcome, rules_facts
+from service.flows.hearing import hear_note, keep_back, let_out, require_length, says_anything
 from service.flows.issuing import call_somebody, count_standing, issue_ticket
 from service.flows.keeping import breach_id, done_after_all, keep_promise
 from service.flows.permits import (

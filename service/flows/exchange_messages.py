@@ -20,20 +20,8 @@ from service.domain.transcript import Entry, Receipt, receipt, rfc3339
 from service.flows.attaching import require_attached
 from service.flows.committing import promises_said
 from service.flows.context import Context
-from service.flows.hearing import (
-    Heard,
-    Outcome,
-    PromiseFound,
-    before_facts,
-    consequences,
-    finding_facts,
-    hear_note,
-    outcome_of,
-    require_length,
-    rules_facts,
-    said_before,
-    tell_measure,
-)
+from service.flows.heard import Heard, Outcome, PromiseFound, before_facts, finding_facts, outcome_of, rules_facts
+from service.flows.hearing import consequences, hear_note, require_length, said_before, tell_measure
 from service.flows.permits import require_transcript_room
 from service.flows.promising import Spoken, earlier_promises, order_facts
 from service.flows.read_case import party_of, require_seat, require_seen

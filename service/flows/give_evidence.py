@@ -20,16 +20,8 @@ from service.domain.transcript import rfc3339
 from service.domain.windows import in_time
 from service.flows.asking_evidence import PARTIES, ask_party, put_forward, require_fit, round_of, uploaded_file
 from service.flows.context import Context
-from service.flows.hearing import (
-    Heard,
-    Outcome,
-    hear_note,
-    keep_back,
-    let_out,
-    require_length,
-    rules_facts,
-    says_anything,
-)
+from service.flows.heard import Heard, Outcome, rules_facts
+from service.flows.hearing import hear_note, keep_back, let_out, require_length, says_anything
 from service.flows.issuing import arm_all, call_somebody
 from service.flows.moves import facts_of, move
 from service.flows.permits import require_agents_case, require_intervening, require_transcript_room

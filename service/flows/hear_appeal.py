@@ -15,7 +15,8 @@ from service.domain.dispute_facts import DisputeFacts
 from service.domain.errors import Absent, GuardFailed
 from service.flows.asking_evidence import ask_both, put_forward, require_fit, uploaded_file
 from service.flows.context import Context
-from service.flows.hearing import Outcome, hear_note, keep_back, let_out, require_length, rules_facts
+from service.flows.heard import Outcome, rules_facts
+from service.flows.hearing import hear_note, keep_back, let_out, require_length
 from service.flows.issuing import call_somebody
 from service.flows.moves import facts_of, move, window_due
 from service.flows.owing import write_ruling

@@ -11,7 +11,8 @@ from service.domain.errors import Absent, Conflict, Refusal
 from service.domain.staff import Role
 from service.domain.transcript import rfc3339
 from service.flows.context import Context
-from service.flows.hearing import Outcome, hear_note, keep_back, let_out, require_length, rules_facts
+from service.flows.heard import Outcome, rules_facts
+from service.flows.hearing import hear_note, keep_back, let_out, require_length
 from service.flows.permits import require_shops_case, require_transcript_room
 from service.flows.read_case import require_seat, require_seen
 from service.store import contacts, tables

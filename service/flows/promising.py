@@ -20,7 +20,7 @@ from service.domain.promise_text import Extracted, OrderFacts, extract
 from service.domain.timers import promise_timers
 from service.domain.transcript import rfc3339
 from service.flows.context import Context
-from service.flows.hearing import PromiseFound
+from service.flows.heard import PromiseFound
 from service.flows.issuing import arm_all, call_somebody
 from service.store import tables, timers
 from service.store.disputes import CHILDREN_MAX, CaseFile

@@ -22,22 +22,24 @@ from service.domain.transcript import Entry, instant, rfc3339
 from service.flows.attaching import require_attached
 from service.flows.committing import promises_said
 from service.flows.context import AnsweredBefore, Context, StoredAnswer
-from service.flows.hearing import (
+from service.flows.heard import (
     Contradiction,
     Heard,
     Outcome,
     PromiseFound,
+    before_facts,
+    finding_facts,
+    outcome_of,
+    rules_facts,
+)
+from service.flows.hearing import (
     SaidBefore,
     Token,
-    before_facts,
     consequences,
-    finding_facts,
     hear,
     known_by,
     offences_since,
-    outcome_of,
     require_length,
-    rules_facts,
     words_in_files,
 )
 from service.flows.promising import Earlier, OpenPromise, Spoken

@@ -24,16 +24,8 @@ from service.domain.return_shipment import RANK, merchant_holds_goods, next_scan
 from service.domain.timers import Timer, receipt_after_signed
 from service.domain.transcript import rfc3339
 from service.flows.context import Context
-from service.flows.hearing import (
-    Heard,
-    Outcome,
-    hear_note,
-    keep_back,
-    let_out,
-    require_length,
-    rules_facts,
-    says_anything,
-)
+from service.flows.heard import Heard, Outcome, rules_facts
+from service.flows.hearing import hear_note, keep_back, let_out, require_length, says_anything
 from service.flows.issuing import arm_all
 from service.flows.keeping import keep_promises
 from service.flows.moves import armed_timers, facts_of, move

@@ -24,19 +24,8 @@ from service.domain.windows import in_time
 from service.flows.attaching import require_own_file
 from service.flows.committing import promises_said
 from service.flows.context import Context
-from service.flows.hearing import (
-    Heard,
-    Outcome,
-    before_facts,
-    consequences,
-    finding_facts,
-    hear_note,
-    outcome_of,
-    require_length,
-    rules_facts,
-    said_before,
-    tell_measure,
-)
+from service.flows.heard import Heard, Outcome, before_facts, finding_facts, outcome_of, rules_facts
+from service.flows.hearing import consequences, hear_note, require_length, said_before, tell_measure
 from service.flows.issuing import arm_all, call_somebody, issue_ticket
 from service.flows.permits import (
     require_agents_case,
