@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import growth, moderation, replay, replies, rule_swap, windows
+from bench import growth, moderation, promises, replay, replies, rule_swap, windows
 from service.app import configure_logs
 from tests.postgres_server import postgres_server
 
@@ -80,12 +80,19 @@ def print_replay() -> None:
         print(line, flush=True)
 
 
+def print_promises() -> None:
+    """Reading what a reply promises, against two parsers of times and sums."""
+    for line in promises.rows(quick=QUICK):
+        print(line, flush=True)
+
+
 TABLES = {
     "replies": print_replies,
     "windows": print_windows,
     "growth": print_growth,
     "moderation": print_moderation,
     "replay": print_replay,
+    "promises": print_promises,
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Prints how the labelled replies are read, a matrix, rates and cost: `python tests/promise_matrix.py [FILE]`."""
+"""Prints how the labelled replies are read, a matrix, rates and cost: `python -m tests.promise_matrix [FILE]`."""
 
 from __future__ import annotations
 
@@ -49,6 +49,11 @@ def lines(rows: list[dict[str, Any]]) -> list[str]:
     report.append(f"deadline right                      {sum(due_right(row, each) for row, each in kept)}/{len(kept)}")
     sums = sum(row["amount_fen"] == each.amount_fen for row, each in kept)
     report.append(f"amount right                        {sums}/{len(kept)}")
+    promised = [row for row in rows if row["wording"] == "unconditional"]
+    actions = Counter(row["action"] for row in promised).most_common()
+    report.append("promises by act                     " + ", ".join(f"{name} {count}" for name, count in actions))
+    timed, summed = (sum(row[field] is not None for row in promised) for field in ("due_at", "amount_fen"))
+    report.append(f"promises with a time, with a sum    {timed}, {summed}")
     started = process_time()
     for _ in range(ROUNDS):
         for row in rows:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import hashlib
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.domain.calendar import SHANGHAI
+from service.domain.canonical import canonical
 from service.domain.promise_amount import chinese_number
 from service.domain.promise_text import Extracted, OrderFacts, extract, leading
 
@@ -320,6 +322,7 @@ def spoken(number: int) -> str:
     return text or "零"
 
 
+@settings(deadline=None)
 @given(st.integers(1, 99_999))
 def test_a_number_said_in_full_comes_back(number: int) -> None:
     """Whatever is spelled out is read as what it is."""
@@ -332,7 +335,51 @@ def test_a_digit_behind_a_large_unit_is_of_the_next_lower_one(digit: int, unit: 
     assert chinese_number(f"{_DIGITS[digit]}{unit[0]}{_DIGITS[last]}") == digit * unit[1] + last * unit[1] // 10
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9_999_99))
 def test_a_sum_in_figures_comes_back_to_the_fen(fen: int) -> None:
     """Integer fen, never a float."""
     assert led(f"给客户补偿{fen // 100}.{fen % 100:02d}元").amount_fen == fen
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["ship", "refund", "partial_refund", "exchange", "resend", "compensate", "pickup", "reply_later"]),
+    st.none() | st.integers(1, 10**10),
+    st.none() | st.integers(1_577_836_800, 3_786_912_000).map(lambda second: datetime.fromtimestamp(second, SHANGHAI)),
+    st.sampled_from([UTC, SHANGHAI, timezone(timedelta(hours=-5))]),
+)
+def test_the_canonical_text_says_the_fields_and_nothing_else(
+    action: str, fen: int | None, due: datetime | None, zone: tzinfo
+) -> None:
+    """Issue 4, item 2: from the fields alone, stable, hashed; the zone a time is written in changes nothing."""
+    moved = due.astimezone(zone) if due is not None else None
+
+    said, again = canonical(action, fen, None, due), canonical(action, fen, None, moved)
+
+    assert said == again
+    assert said.sha256_hex == hashlib.sha256(f"{said.zh}\n{said.en}".encode()).hexdigest()
+    assert (f"{(fen or 0) // 100}.{(fen or 0) % 100:02d}" in said.zh) == (fen is not None)
+    assert (str(due.year) in said.zh) if due is not None else ("北京时间" not in said.zh)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["ship", "refund", "compensate"]), st.integers(1, 10**6)), unique=True))
+def test_other_fields_have_another_canonical_text(fields: list[tuple[str, int]]) -> None:
+    """What is confirmed by its hash is one promise and no other."""
+    hashes = {canonical(action, fen, None, None).sha256_hex for action, fen in fields}
+
+    assert len(hashes) == len(fields)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("今天给您发货", "我们今天把货发出哈"),
+        ("明天退您50元", "給您退伍拾元,明日"),
+        ("补偿20块", "我们愿意给客户补偿二十元"),
+    ],
+)
+def test_the_same_promise_in_other_words_has_the_same_canonical_text(one: str, other: str) -> None:
+    """Issue 4, item 2: made from the fields only."""
+    assert led(one).canonical == led(other).canonical

@@ -73,7 +73,7 @@ class Answers:
 
     def _grants(self, statement: Statement, kinds: set[str]) -> bool:
         """A strong yes, or a weak one that nothing takes back: 好的,收到 and 好的,我问问 promise nothing."""
-        if "deferring" in kinds or ("no" in kinds and statement.deadline is None):
+        if "deferring" in kinds or ("no" in kinds and statement.deadline is None and statement.amount is None):
             return False
         if any(each.foreign and each.action != "none" for each in self.reading.statements):
             return False
