@@ -175,6 +175,39 @@ def test_sounds_and_runs_of_letters_need_their_neighbours(rules: CompiledRules, 
     assert judged(text, rules).findings == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "guilty"),
+    [
+        ("图片这里发不了 加微信看", True),
+        ("链接发不出来 私下转账吧", True),
+        ("我们不能 加微信哦", False),
+        ("不 要 加 微 信", False),
+        ("平台不支持 线下转账", False),
+    ],
+)
+def test_a_blank_behind_a_word_parts_a_negation_from_what_follows(
+    rules: CompiledRules, text: str, guilty: bool
+) -> None:
+    """Right behind the negation, or between all characters, it parts nothing."""
+    assert bool(judged(text, rules).findings) is guilty
+
+
+@pytest.mark.parametrize("text", ["这个猪头面具是乳胶的", "小笨蛋玩偶到货了", "鞋底新,出门小心滑倒"])
+def test_a_word_right_behind_makes_a_name_of_it(rules: CompiledRules, text: str) -> None:
+    """`unless_next`: what is sold may be called what nobody may call a buyer."""
+    assert not judged(text, rules).findings
+
+
+def test_a_name_ends_at_a_mark(rules: CompiledRules) -> None:
+    """你个猪头,面具爱要不要 calls the buyer a name."""
+    assert "abuse" in judged("你个猪头,面具爱要不要", rules).categories
+
+
+def test_a_word_of_its_own_is_not_heard_as_another(rules: CompiledRules) -> None:
+    """送货 is no 怂货, though it sounds so and shares a character with it."""
+    assert not judged("地址我知道了,给您备注送货上门", rules).findings
+
+
 def test_a_negation_in_another_clause_excuses_nothing(rules: CompiledRules) -> None:
     """不能便宜。加我微信: the negation belongs to another sentence."""
     assert "diversion" in judged("这里不能便宜。加我微信", rules).categories
@@ -307,7 +340,7 @@ def test_the_verdict_names_the_rules_that_judged(rules: CompiledRules) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["加微信", "不要", "加", "1", "傻", "a", "力口", "最好", "wei", ".a", "v:", "加，", "保证明天"]
+    "unit", ["wx13812", "加微信", "不要", "加", "1", "傻", "a", "力口", "最好", "wei", ".a", "v:", "加，", "保证明天"]
 )
 def test_cost_grows_no_faster_than_the_text(rules: CompiledRules, unit: str) -> None:
     """Ten times the text costs about ten times as much, not a hundred times."""

@@ -44,6 +44,7 @@ class CompiledRule:
     within: int | None
     before: int | None
     after: int | None
+    next: int | None
     anywhere: int | None
     single: int  # bits of the slots that make it guilty without others
     excuses: int  # bits of the slots that excuse it
@@ -166,6 +167,7 @@ def _compile_rule(rule: Rule, slots: Slots, common: int | None) -> CompiledRule:
     within = slots.number(rule.unless_within, _BARE, excuses=True)
     before = slots.number(rule.unless_before, _BARE, excuses=True)
     after = slots.number(rule.unless_after, _BARE, excuses=True)
+    following = slots.number(rule.unless_next, _BARE, excuses=True)
     anywhere = slots.number(rule.unless_anywhere, _BARE, excuses=True)
     return CompiledRule(
         rule=rule,
@@ -178,9 +180,10 @@ def _compile_rule(rule: Rule, slots: Slots, common: int | None) -> CompiledRule:
         within=within,
         before=before,
         after=after,
+        next=following,
         anywhere=anywhere,
         single=bits_of(slot for slot in (any_slot, alone_slot, cue_slot) if slot is not None),
-        excuses=bits_of(slot for slot in (*unless, within, before, after, anywhere) if slot is not None),
+        excuses=bits_of(slot for slot in (*unless, within, before, after, following, anywhere) if slot is not None),
     )
 
 

@@ -28,11 +28,12 @@ class Excuses:
         self._phrases = [places for places in phrases if places]
         self._before = reading.places(compiled.before)
         self._after = reading.places(compiled.after)
+        self._next = reading.places(compiled.next)
         self._not_negation = not_negation
 
     def excuse(self, span: Span, words: list[Span]) -> bool:
         """Whether a hit is innocent, or negated, or warned of. `words` are those that it is made of."""
-        if self._is_innocent(span, words):
+        if self._is_innocent(span, words) or (self._next.all and self._is_part_of_a_name(span)):
             return True
         return bool(self._before.all or self._after.all) and self._is_negated(span, words)
 
@@ -50,6 +51,14 @@ class Excuses:
             for place in _around(places, word[0], word[1])
         )
 
+    def _is_part_of_a_name(self, span: Span) -> bool:
+        """Whether a word stands right behind the hit that makes it the name of something: 猪头面具."""
+        hit = self._reading.ranked(*span)
+        return any(
+            not self._reading.is_split_by(hit.start, place.end, clauses=True)
+            for place in _between(self._next, hit.last, hit.last + 1)
+        )
+
     def _is_negated(self, span: Span, words: list[Span]) -> bool:
         """Whether a negation stands before the hit in its clause, or between its words, or a warning after it."""
         reading, window = self._reading, self._window
@@ -59,6 +68,7 @@ class Excuses:
                 hit.first - place.last <= window
                 and not _touches(place, words)
                 and not self._is_no_negation(place)
+                and not reading.is_parted(place.end, hit.start)
                 and not reading.is_split_by(min(place.start, hit.start), max(place.end, hit.start), clauses=True)
             ):
                 return True

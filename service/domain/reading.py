@@ -18,6 +18,7 @@ from service.domain.tracks import DIGIT, LETTER, TRACKS
 from service.domain.views import UnrepeatedView, View, evenly_repeated
 
 _PAUSE = re.compile(CLAUSE_MARK.pattern + r"|\s|[~～…—]")
+_PARTING = re.compile(r"(?<=[\u3400-\u9fff]{2})\s+")
 _A_NUMBER = DIGIT * DIGITS_MIN
 
 
@@ -323,6 +324,13 @@ class Reading:
         starts = place.first == 0 or _PAUSE.search(self.text, before, place.start) is not None
         ends = place.last == len(self.came_from) or _PAUSE.search(self.text, place.end, after) is not None
         return starts and ends
+
+    def is_parted(self, start: int, end: int) -> bool:
+        """Whether a blank behind a word of Chinese stands within a stretch, not at its start, and so ends a clause.
+
+        In 发不了 加微信 the blank parts 不 from 加; in 不 要 加 it stands between all characters.
+        """
+        return start < end and _PARTING.search(self.text, start + 1, end) is not None
 
     def is_split_by(self, start: int, end: int, *, clauses: bool) -> bool:
         """Whether a sentence ends (or, with `clauses`, a clause) within a stretch that is not spelled out."""

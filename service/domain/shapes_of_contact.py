@@ -50,7 +50,12 @@ _URL = re.compile(
 )
 _CHAT_ID = re.compile(
     r"(?<![a-z0-9])(?:v信|v|vx|wx|wechat|weixin|qq|[微薇威溦徽][信芯心]?号?|扣扣|企鹅)\s{0,2}(?:号|id)?\s{0,2}"
-    r"[:：=>\-—是]{1,3}\s{0,2}([a-z][a-z0-9_\-]{5,19}|[1-9][0-9]{5,11})(?![a-z0-9])"
+    r"(?:[:：=>\-—是]{1,3}|就是[这那]?[串个]?|[这那]串)\s{0,2}([a-z][a-z0-9_\-]{5,19}|[1-9][0-9]{5,11})(?![a-z0-9])"
+)
+# An id behind a word of adding: it has a digit or a dash, so that it is no brand.
+_ADDED_ID = re.compile(
+    r"(?:[加找搜]我|添加我|我的?号|联系我|工作号|私人号|小号)\s{0,2}(?:[:：=>]|是)\s{0,2}"
+    r"(?=[a-z][a-z_\-]{0,18}[0-9_\-])([a-z][a-z0-9_\-]{5,19})(?![a-z0-9])"
 )
 _CHAT_ID_GLUED = re.compile(r"(?<![a-z0-9])(?:vx|wx|qq|v)\s{0,2}(1[3-9][0-9]{9}|[1-9][0-9]{5,10})(?![a-z0-9])")
 # One mark between all characters of a stretch of letters, digits and signs of addresses; six of them at least.
@@ -209,7 +214,7 @@ def _emails(looks: Looks) -> Iterator[Span]:
 
 
 def _chat_ids(looks: Looks) -> Iterator[Span]:
-    for pattern in (_CHAT_ID, _CHAT_ID_GLUED):
+    for pattern in (_CHAT_ID, _CHAT_ID_GLUED, _ADDED_ID):
         for found in pattern.finditer(looks.digits):
             yield found.span()
 
@@ -225,7 +230,7 @@ _FINDERS: dict[Shape, Callable[[Looks], Iterator[Span]]] = {
     Shape.BANK_CARD: _bank_cards,
 }
 
-_CHAT_ID_SIGN = re.compile(r"[:：=>\-—是]|[vxq]\s{0,2}[1-9]")
+_CHAT_ID_SIGN = re.compile(r"[:：=>\-—是串]|[vxq]\s{0,2}[1-9]")
 # What a shape cannot do without, so that most are never searched for.
 _NEEDS: dict[Shape, Callable[[Looks], object]] = {
     Shape.PHONE: lambda looks: looks.groups,
@@ -240,8 +245,8 @@ _NEEDS: dict[Shape, Callable[[Looks], object]] = {
 _SIGNS, _DOTS, _LETTERS = "@＠﹫+＋➕✚", ".．｡。﹒", "a-zA-Z信号號薇微扣鹅鵝"
 _CHINESE = "\u3400-\u9fff"
 _A_SIGN = re.compile(  # the class in front lets `re` skip all other characters
-    rf"[{_SIGNS}{_DOTS}{_LETTERS}](?:(?<=[{_SIGNS}])|(?<=[{_DOTS}])\W{{0,2}}(?![{_CHINESE}])[^\W\d_]"
-    rf"|(?<=[{_LETTERS}])\W{{0,2}}[:：=>—是]|(?<=[wW])[wW]{{2}})"
+    rf"[{_SIGNS}{_DOTS}{_LETTERS}我](?:(?<=[{_SIGNS}])|(?<=[{_DOTS}])\W{{0,2}}(?![{_CHINESE}])[^\W\d_]"
+    rf"|(?<=[{_LETTERS}])\W{{0,2}}[:：=>—是就这那]|(?<=我)\W{{0,2}}[:：=>]|(?<=[wW])[wW]{{2}})"
 )
 
 

@@ -163,9 +163,11 @@ class Ear:
 
     def _learn(self, written: str, term: int) -> tuple[_Meant, ...]:
         """What characters that sound like a term can mean, kept for the next time."""
+        words = list(self._namesakes.of(term))
+        is_a_word = written in self._common_pairs or any(word == written for word, _ in words)  # 送货 is no 怂货
         meant = tuple(
-            (bits, len(written) > SHORT_SOUND or any(map(eq, written, word)))
-            for word, bits in self._namesakes.of(term)
+            (bits, len(written) > SHORT_SOUND or (not is_a_word and any(map(eq, written, word))))
+            for word, bits in words
             if word != written
         )
         if len(self._meant) < TABLE_ENTRIES_MAX:

@@ -223,6 +223,7 @@ def _rules(pack: Any, where: Where, file: str, ladder: Ladder) -> Iterator[Rule]
             cues=tuple(value.get("cues", ())),
             unless=(*value.get("unless", ()), *pack.get("innocent", ())),
             unless_within=tuple(value.get("unless_within", ())),
+            unless_next=tuple(value.get("unless_next", ())),
             unless_before=(*value.get("unless_near", ()), *value.get("unless_before", ())),
             unless_after=(*value.get("unless_near", ()), *value.get("unless_after", ())),
             unless_anywhere=tuple(value.get("unless_anywhere", ())),
@@ -327,6 +328,7 @@ def _require_known_names(
             *rule.whole,
             *rule.alone,
             *rule.unless_within,
+            *rule.unless_next,
             *rule.cues,
             *rule.unless,
             *rule.unless_before,
@@ -361,7 +363,7 @@ def _require_readable(rules: tuple[Rule, ...], lists: Mapping[str, tuple[str, ..
 
 
 def _excusing_words(rule: Rule) -> Iterator[str]:
-    yield from (*rule.cues, *rule.unless, *rule.unless_within)
+    yield from (*rule.cues, *rule.unless, *rule.unless_within, *rule.unless_next)
     yield from (*rule.unless_before, *rule.unless_after, *rule.unless_anywhere)
 
 
