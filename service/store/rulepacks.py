@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import re2
-
 from service.domain.compiled_rules import CompiledRules, compile_rules
 from service.domain.disguises import SyllableTable
-from service.domain.lexicon import UnknownList, expand_lists
 from service.domain.moderation import Context, moderate
 from service.domain.normalise import FoldTable
 from service.domain.rule_language import (
@@ -28,14 +25,17 @@ from service.domain.rule_language import (
     Rule,
     Scene,
 )
-from service.domain.shapes_of_contact import Shape
 from service.store.disguise_tables import read_disguises
 from service.store.rule_files import files_in, fingerprint, name_in, read_checked, read_schema
+from service.store.rule_requirements import (
+    require_bounded,
+    require_evaluable,
+    require_known_names,
+    require_readable,
+    require_unique,
+)
 from service.store.rule_yaml import BadPack as BadPack
 from service.store.rule_yaml import Where, line_of
-
-RULES_MAX = 2_000  # choice: the shipped book has under a hundred
-WORDS_MAX = 2_000_000  # choice: twice the largest lexicon that is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +146,14 @@ def load_rule_book(directory: Path) -> RuleBook:
         for (pack, where), path in zip(packs, files_in(directory, "packs"), strict=True)
         for rule in _rules(pack, where, name_in(path, directory), ladder)
     )
-    _require_bounded(rules, lists)
-    _require_unique(rules)
+    require_bounded(rules, lists)
+    require_unique(rules)
     profiles = dict(_profiles(directory, schema))
     scenes = {scene.name: scene for scene in _scenes(directory, schema)}
-    _require_known_names(rules, lists, profiles, scenes, directory)
+    require_known_names(rules, lists, profiles, scenes)
     disguises = read_disguises(directory)
     fold = FoldTable(disguises.simplified, disguises.look_alikes)
-    _require_readable(rules, lists, fold)
+    require_readable(rules, lists, fold)
     return RuleBook(
         book_id=book["book"],
         version=book["version"],
@@ -238,7 +238,7 @@ def _rules(pack: Any, where: Where, file: str, ladder: Ladder) -> Iterator[Rule]
             hits=tuple(_examples(value, "hit", where, spot)),
             passes=tuple(_examples(value, "pass", where, spot)),
         )
-        _require_evaluable(rule, where, spot)
+        require_evaluable(rule, where, spot)
         yield rule
 
 
@@ -264,113 +264,6 @@ def _examples(value: Any, kind: str, where: Where, spot: tuple[str | int, ...]) 
             question=example.get("question"),
             facts=frozenset(example.get("facts", ())),
         )
-
-
-def _require_evaluable(rule: Rule, where: Where, spot: tuple[str | int, ...]) -> None:
-    """Refuse what the schema cannot see: no words at all, a pattern without cue, a pattern or shape unknown."""
-    if not (rule.any_of or rule.nears or rule.whole or rule.alone or rule.patterns):
-        raise BadPack(rule.file, rule.line, f"{rule.id} has no words")
-    if rule.patterns and not rule.cues:
-        raise BadPack(rule.file, line_of(where, (*spot, "patterns")), f"{rule.id}: patterns need cues")
-    for index, pattern in enumerate(rule.patterns):
-        try:
-            if re2.compile(pattern, _quiet()).match(""):
-                line = line_of(where, (*spot, "patterns", index))
-                raise BadPack(rule.file, line, f"{rule.id}: the pattern matches nothing at all")
-        except re2.error as error:
-            raise BadPack(rule.file, line_of(where, (*spot, "patterns", index)), f"{rule.id}: {error}") from error
-    for word in (*rule.any_of, *rule.alone, *(word for near in rule.nears for group in near.groups for word in group)):
-        if word.startswith("@") and word[1:] not in set(Shape):
-            raise BadPack(rule.file, rule.line, f"{rule.id}: no shape {word}")
-
-
-def _quiet() -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    return options
-
-
-def _require_bounded(rules: tuple[Rule, ...], lists: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuse a book that no process could hold."""
-    if len(rules) > RULES_MAX:
-        raise BadPack(rules[RULES_MAX].file, rules[RULES_MAX].line, f"more than {RULES_MAX} rules")
-    count = sum(map(len, lists.values()))
-    for rule in rules:
-        count += sum(1 for _ in _words(rule)) + sum(1 for _ in _excusing_words(rule))
-        if count > WORDS_MAX:
-            raise BadPack(rule.file, rule.line, f"more than {WORDS_MAX} words")
-
-
-def _require_unique(rules: Iterable[Rule]) -> None:
-    seen: dict[str, Rule] = {}
-    for rule in rules:
-        if rule.id in seen:
-            raise BadPack(rule.file, rule.line, f"{rule.id} stands already in {seen[rule.id].file}")
-        seen[rule.id] = rule
-
-
-def _require_known_names(
-    rules: tuple[Rule, ...],
-    lists: Mapping[str, tuple[str, ...]],
-    profiles: Mapping[str, Profile],
-    scenes: Mapping[str, Scene],
-    directory: Path,
-) -> None:
-    """Refuse a rule that names a scene, list or marketplace nobody knows, and a profile that names an unknown rule."""
-    for rule in rules:
-        if rule.scene is not None and rule.scene not in scenes:
-            raise BadPack(rule.file, rule.line, f"{rule.id}: no scene {rule.scene}")
-        unknown = {*rule.platforms, *(example.platform for example in (*rule.hits, *rule.passes))} - set(profiles)
-        if unknown:
-            raise BadPack(rule.file, rule.line, f"{rule.id}: no profile {sorted(unknown)[0]}")
-        words = (
-            *rule.any_of,
-            *rule.whole,
-            *rule.alone,
-            *rule.unless_within,
-            *rule.unless_next,
-            *rule.cues,
-            *rule.unless,
-            *rule.unless_before,
-            *rule.unless_after,
-            *rule.unless_anywhere,
-            *(word for near in rule.nears for group in near.groups for word in group),
-        )
-        for profile in profiles.values():
-            try:
-                list(expand_lists(words, {**lists, **profile.lists}))
-            except UnknownList as error:
-                raise BadPack(rule.file, rule.line, f"{rule.id}: no list ${error}, or one in itself") from error
-    known = {rule.id for rule in rules}
-    for name, profile in profiles.items():
-        missing = (profile.rules_off | set(profile.measures)) - known
-        if missing:
-            raise BadPack(f"profiles/{name}.yaml", 1, f"no rule {sorted(missing)[0]}")
-
-
-def _require_readable(rules: tuple[Rule, ...], lists: Mapping[str, tuple[str, ...]], fold: FoldTable) -> None:
-    """Refuse a word of which the fold leaves too little: 薇❤ would be read as a bare 薇."""
-    spoken = [(rule.file, rule.line, word) for rule in rules for word in _words(rule)]
-    spoken += [("lists.yaml", 1, word) for words in lists.values() for word in words]
-    for rule in rules:
-        for word in _excusing_words(rule):
-            if word[0] not in "$@" and not word.translate(fold):
-                raise BadPack(rule.file, rule.line, f"the fold leaves nothing of {word!r}")
-    for file, line, word in spoken:
-        kept = word.translate(fold)
-        if word[0] not in "$@" and (not kept or (len(kept) == 1 < len(word))):
-            raise BadPack(file, line, f"the fold leaves only {kept!r} of {word!r}; use a stand-in")
-
-
-def _excusing_words(rule: Rule) -> Iterator[str]:
-    yield from (*rule.cues, *rule.unless, *rule.unless_within, *rule.unless_next)
-    yield from (*rule.unless_before, *rule.unless_after, *rule.unless_anywhere)
-
-
-def _words(rule: Rule) -> Iterator[str]:
-    """The words by which a rule hits."""
-    yield from (*rule.any_of, *rule.alone, *rule.whole)
-    yield from (word for near in rule.nears for group in near.groups for word in group)
 
 
 def _profiles(directory: Path, schema: dict[str, Any]) -> Iterator[tuple[str, Profile]]:
