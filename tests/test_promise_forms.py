@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.domain.calendar import SHANGHAI
 from service.domain.canonical import canonical
 from service.domain.promise_amount import chinese_number
-from service.domain.promise_text import Extracted, OrderFacts, extract, leading
+from service.domain.promise_text import Extracted, OrderFacts, extract, extract_in_turn, leading
 
 TUESDAY = datetime(2025, 11, 25, 10, 0, tzinfo=SHANGHAI)
 BEFORE_NEW_YEAR = datetime(2025, 12, 30, 15, 0, tzinfo=SHANGHAI)  # 1 to 3 January off, Sunday the 4th is worked
@@ -383,3 +383,35 @@ def test_other_fields_have_another_canonical_text(fields: list[tuple[str, int]])
 def test_the_same_promise_in_other_words_has_the_same_canonical_text(one: str, other: str) -> None:
     """Issue 4, item 2: made from the fields only."""
     assert led(one).canonical == led(other).canonical
+
+
+ASKED = "商家您好,用户希望今天能够发货,请问今天是否可以发货?"
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "action", "due", "fen"),
+    [
+        ("明天", "发货", "ship", "2025-11-26T23:59:59", None),
+        ("发货", "明天", "ship", "2025-11-26T23:59:59", None),
+        ("亲，明天哈", "给他发", "ship", "2025-11-26T23:59:59", None),
+        ("下午5点前", "我们给客户发货", "ship", "2025-11-25T17:00:00", None),
+        ("给客户退款", "50元", "partial_refund", None, 5000),
+        ("50块", "退给他", "partial_refund", None, 5000),
+    ],
+)
+def test_a_promise_over_two_messages_is_one(
+    before: str, text: str, action: str, due: str | None, fen: int | None
+) -> None:
+    """Edge case 32: one promise over two messages; not the day that the question named."""
+    found = leading(extract_in_turn(before, text, ASKED if action == "ship" else None, TUESDAY))
+
+    assert found is not None
+    assert (found.wording, found.action, found.amount_fen) == ("unconditional", action, fen)
+    assert found.due_at == (datetime.fromisoformat(due).replace(tzinfo=SHANGHAI) if due else None)
+    assert 0 <= found.start < found.end <= len(text)
+
+
+@pytest.mark.parametrize(("before", "text"), [("我问下仓库", "今天发"), ("今天发", "谢谢"), ("在的", "明天发货")])
+def test_two_messages_of_their_own_are_read_by_themselves(before: str, text: str) -> None:
+    """What was said before neither ties nor repeats what is said now."""
+    assert extract_in_turn(before, text, None, TUESDAY) == extract(text, None, TUESDAY)

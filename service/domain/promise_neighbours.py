@@ -60,7 +60,14 @@ class Neighbours:
         tied = bears and self.condition_sentence == self.sentence and not self.followed
         self.hedge_sentence = sentence if hedged else -1
         self.condition_sentence = sentence if tied else -1
-        self.sentence, self.pending, self.followed = sentence, None, False
+        if sentence != self.sentence + 1 or self.pending is None or not self._alone(self.pending):
+            self.pending = None  # 明天。发货: a time that is all of a sentence waits for the next one
+        self.sentence, self.followed = sentence, False
+
+    def _alone(self, statement: Statement) -> bool:
+        """Whether a time or a sum is all that its sentence says."""
+        beside = (each for each in self.reading.statements if each.sentence == statement.sentence)
+        return all(each.kind in ("bare", "filler") for each in beside)
 
     def _on_act(self, statement: Statement, index: int) -> None:
         if statement.demanded:
@@ -197,7 +204,7 @@ class Neighbours:
         if last is not None and (statement.correcting or self.correcting):
             self._correct(last, statement)
             return
-        near = last is not None and last.sentence == statement.sentence and last.wording != "refused"
+        near = last is not None and last.wording != "refused" and self._reaches(last, statement)
         if last is not None and near:
             takes_due = statement.deadline is not None and (last.due_at is None or statement.latest)
             takes_sum = (statement.amount or statement.share) and last.amount is None and last.action != "ship"
@@ -205,6 +212,12 @@ class Neighbours:
                 self._give(last, statement)
                 return
         self.pending = statement
+
+    def _reaches(self, last: Draft, statement: Statement) -> bool:
+        """发货。明天: in its sentence, or where the time is all of the next one and the action had none."""
+        if last.sentence == statement.sentence:
+            return True
+        return last.due_at is None and last.sentence + 1 == statement.sentence and self._alone(statement)
 
     def _act_follows(self, index: int, statement: Statement) -> bool:
         after = self.reading.statements[index + 1 : index + 2]

@@ -63,6 +63,35 @@ def relayable(extracted: Extracted) -> bool:
     return extracted.wording == "unconditional" and extracted.action != "none"
 
 
+def extract_in_turn(
+    before: str, text: str, question: str | None, said_at: datetime, order: OrderFacts | None = None
+) -> list[Extracted]:
+    """Read the promises of a reply in the light of the message just before it, of the same side and turn.
+
+    明天 and then 发货 is one promise over two messages, and so is 发货 and then 明天: where one of the two is only a
+    time or a sum, they are read as one text. Anything else is read by itself: 我问下仓库 and then 今天发 is a promise.
+
+    Args:
+        before: the message before, as written; the other arguments as in `extract`.
+
+    Returns:
+        The promises that the reply makes or completes, their spans in the reply alone.
+    """
+    if not (_only_fields(before, said_at) or _only_fields(text, said_at)):
+        return extract(text, question, said_at, order)
+    offset = len(before) + 1
+    joined = extract(f"{before}\n{text}", question, said_at, order)
+    return [
+        each._replace(start=max(0, each.start - offset), end=each.end - offset) for each in joined if each.end > offset
+    ]
+
+
+def _only_fields(text: str, said_at: datetime) -> bool:
+    """Whether a message names a time or a sum and says nothing else."""
+    kinds = {statement.kind for statement in read(spell(text).text, said_at, acts_only=False).statements}
+    return "bare" in kinds and kinds <= {"bare", "filler"}
+
+
 def extract(text: str, question: str | None, said_at: datetime, order: OrderFacts | None = None) -> list[Extracted]:
     """Read the promises of a reply, in the order of their words. Pure, linear, any Unicode.
 
