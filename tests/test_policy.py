@@ -193,7 +193,6 @@ def test_every_field_survives_being_written_and_read() -> None:
         hard_deadline_pays=False,
         hard_deadline_final=timedelta(days=30),
         inquiry_hours=None,
-        explicit_reply_actions=("ship",),
         overrides={"return_refund/fresh": {"return_ship": timedelta(days=1), "offers_max": 1}},
     )
 
@@ -223,7 +222,7 @@ def test_a_field_left_out_takes_its_default() -> None:
         {"overrides": {"return_refund": {"unheard_of": 1}}},
         {"overrides": []},
         {"ticket_sla": []},
-        {"explicit_reply_actions": ["ship"] * 101},
+        {"reply_warnings": ["PT60S"] * 101},
         {"ticket_sla": {f"category_{number}": "PT2H" for number in range(101)}},
         {"overrides": {f"return_refund/{number}": {} for number in range(1_001)}},
     ],
@@ -238,7 +237,7 @@ def test_what_is_no_policy_is_refused(stored: dict[str, object]) -> None:
 def test_as_much_as_a_policy_may_hold_is_read() -> None:
     """The bounds from inside, and a least that equals its most."""
     stored: dict[str, object] = {
-        "explicit_reply_actions": ["ship"] * 100,
+        "reply_warnings": [f"PT{179 - second}S" for second in range(100)],
         "ticket_sla": {**{f"category_{number}": "PT2H" for number in range(99)}, "refund_order_operation": "PT2H"},
         "overrides": {f"return_refund/{number}": {} for number in range(1_000)},
         "refusal_chars_min": 200,

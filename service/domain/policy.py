@@ -136,7 +136,6 @@ class Policy:
 
     # Promises
     promise_lapse: timedelta = timedelta(days=1)  # P1D after extraction; choice
-    explicit_reply_actions: tuple[str, ...] = ()  # promises confirmed by an unconditional answer: off by default
     promises_per_message_max: int = 10  # choice
     ticket_of_broken_promise: bool = True  # promises.md section 3: a ticket when the policy says so; choice
 
