@@ -19,7 +19,9 @@ _NUMBER: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,2})?")
 _HAN_NUMBER: Final = re.compile(r"(?=.*[十百千])[零一二两三四五六七八九十百千]{1,8}|[二三四五六七八九]十?")
 _NUMERAL: Final = re.compile(r"[0-9二三四五六七八九十百千]")
 _VAGUE_DAY: Final = re.compile(r"[月年](?:初|中|底|末)|[上中下]旬")  # 月初吧
-_VAGUE_COUNT: Final = re.compile(r"[一二两三四五六七八][二两三四五六七八九](?:个工作日|小时|[天日周])")  # 一两天吧
+_VAGUE_COUNT: Final = re.compile(
+    r"[一二两三四五六七八][二两三四五六七八九](?:个工作日|小时|[天日周])|今明|明后"
+)  # 一两天吧
 KEPT_CHARS_MAX: Final = 40  # choice: longer clauses are hardly written twice
 _KEPT_MAX: Final = 8192  # choice: what is said beside promises is said in few words, again and again
 _UNDECIDED: Final = frozenset(("other", "generic", "deferring", "bare"))

@@ -112,6 +112,7 @@ class Deadline:
     past: bool = False  # 昨天, 3小时前
     relative: bool = False  # 24小时内: counted from the words, or from an event named beside it
     open_end: bool = False  # 3点以后: no last instant of its own
+    rolled: bool = False  # 早上 said in the afternoon: the next one, unless it tells what was
     hourly: bool = False  # another instant if said at another hour of the same day
 
 
@@ -318,6 +319,7 @@ def _finish(parts: _Parts, text: str, said_at: datetime, found: list[Deadline]) 
             past=past,
             relative=parts.relative,
             open_end=open_end,
+            rolled=parts.day is None and parts.part != "" and due_at is not None and due_at.date() > said_at.date(),
             hourly=hourly,
         )
     )

@@ -16,6 +16,7 @@ from service.domain.promise_statement import Clause, Statement, within, without
 _LATE_NO: Final = Cued("_LATE_NO", r"不行|不可以|做不到|没办法|办不到|来不及|不现实|有困难|不太可能|不可能")
 _POLICY: Final = Cued("_POLICY", r"(?:支持|享受|享有|参加|参与).{0,8}(?:无理由|运费险|保价|质保|包退|包换)|无理由退")
 _NO_HEDGE_BESIDE_A_TIME: Final = frozenset(("优先", "第一时间", "及时"))
+_CHECKED: Final = re.compile(r"(?:核实|查|确认)(?:完|好|清楚|一下)?(?:了|就|再|并)?")
 _BOOKED: Final = re.compile(r"约(?:好|了|的|在|定)?")
 _GOODS_ACTIONS: Final = frozenset(("resend", "exchange", "ship"))
 _MONEY_ACTIONS: Final = frozenset(("refund", "compensate"))
@@ -111,6 +112,8 @@ def _is_plain(statement: Statement, act_end: int, clause: Clause) -> bool:
         if object_named and understood(without(text, a, act_end, spans, BLANK)):
             return True
         left = GOODS.sub("", left)
+    if statement.action == "reply_later":
+        left = _CHECKED.sub("", left)
     if statement.action == "pickup":
         left = _BOOKED.sub("", left)  # 约的明天取件
     return understood(PLACE.sub("", left))
@@ -149,7 +152,8 @@ def _is_hedged(statement: Statement, act: Act, clause: Clause) -> bool:
         return True
     if act.action in _MONEY_ACTIONS and amount is None and clause.find(scope.LITTLE, statement.start, statement.end):
         return True
-    if clause.find(words.LOOKING_INTO, statement.start, act.start):
+    answer = act.action == "reply_later" and deadline is not None  # 一小时内核实完回复您
+    if not answer and clause.find(words.LOOKING_INTO, statement.start, act.start):
         return True
     hedge = clause.find(words.HEDGE, statement.start, statement.end)
     if hedge is not None and not (statement.latest and hedge.group() in ("最快", "最早")):
@@ -180,8 +184,10 @@ def _is_fact(statement: Statement, act: Act, act_end: int, clause: Clause, said_
     over = _is_over(statement, said_at)
     if not (clause.cues & _FACTUAL or said_so or over):
         return False
-    later = statement.deadline is not None and (
-        statement.deadline.due_at is None or statement.deadline.due_at.date() > said_at.date()
+    later = (
+        statement.deadline is not None
+        and not statement.deadline.rolled
+        and (statement.deadline.due_at is None or statement.deadline.due_at.date() > said_at.date())
     )
     timed = statement.deadline is not None
     if clause.find(words.UNDONE, a, act.start):
