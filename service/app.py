@@ -50,13 +50,13 @@ from service.api.terms import public
 from service.api.tracing import Traced
 from service.flows import (
     approve,
-    confirm_promise,
     give_evidence,
     hear_appeal,
     pay_refund,
     return_goods,
     watch_disputes,
     watch_inquiries,
+    watch_promises,
     watch_tickets,
 )
 from service.flows import lay_out_demo as demo_shops
@@ -78,7 +78,7 @@ from service.ticker import Ticker
 CLOCKED = (
     watch_inquiries,
     watch_tickets,
-    confirm_promise,
+    watch_promises,
     return_goods,
     pay_refund,
     approve,

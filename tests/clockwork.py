@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from service.flows import confirm_promise, return_goods, watch_inquiries, watch_tickets
+from service.flows import return_goods, watch_inquiries, watch_promises, watch_tickets
 from service.flows.context import Context
 from service.flows.watch_windows import Decide, sweep
 from service.store.timers import DueTimer
@@ -23,7 +23,7 @@ def _unheard(ctx: Context, timer: DueTimer) -> None:
 
 
 CLOCKS = Clocks()
-for story in (confirm_promise, return_goods, watch_inquiries, watch_tickets):
+for story in (return_goods, watch_inquiries, watch_promises, watch_tickets):
     CLOCKS.update(story.DECISIONS)
 
 

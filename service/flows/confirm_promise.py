@@ -1,4 +1,4 @@
-"""A promise on its way: shown to the merchant, confirmed by its own act, corrected, declined, kept or broken.
+"""A promise on its way: shown to the merchant, confirmed by its own act, corrected, declined, shown to be kept.
 
 Nothing but the merchant's act on the canonical text confirms it: the act names the hash of what was shown, and the
 entry of that act is what a relay rests on. Silence is never consent (source 002 FAQ 4).
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Final
 
 from service.domain.attached_promise import WITH_A_SUM
@@ -18,10 +17,8 @@ from service.domain.cleared_words import RELAYED_ACTIONS
 from service.domain.contradictions import MENDED_BY_CORRECTION
 from service.domain.errors import Absent, GuardFailed
 from service.domain.moderation import Channel
-from service.domain.policy import Policy
 from service.domain.promise import PROMISE, PromiseFacts
 from service.domain.staff import Role
-from service.domain.transcript import rfc3339
 from service.domain.windows import require_in_time
 from service.flows.committing import (
     Meant,
@@ -35,8 +32,7 @@ from service.flows.committing import (
 from service.flows.context import Context
 from service.flows.heard import Heard, Outcome, rules_facts
 from service.flows.hearing import hear_note, keep_back, let_out, require_length, says_anything
-from service.flows.issuing import call_somebody, count_standing, issue_ticket
-from service.flows.keeping import breach_id, done_after_all, keep_promise
+from service.flows.keeping import done_after_all, keep_promise
 from service.flows.permits import (
     require_agents_case,
     require_may_commit,
@@ -52,15 +48,11 @@ from service.flows.promising import (
 )
 from service.flows.read_case import TOLD, require_seat, require_seen
 from service.store import tables, timers
-from service.store.disputes import CaseFile, load_case
-from service.store.timers import DueTimer
+from service.store.disputes import CaseFile
 from service.store.uploads import upload_of
 
 NOTE: Final = "promise_note"  # the merchant's text field, with a correction or a proof
 CONFIRMATIONS_MAX: Final = 20  # choice: more than the promises of two messages
-BROKEN_QUESTION: Final = (
-    "{canonical},现已到期,平台未见履行凭证。请说明进展,并给出新的明确时间。"  # of the follow-up ticket
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,63 +338,6 @@ def fulfil(ctx: Context, dispute_id: str, promise_id: str, proof: Proof) -> Outc
     return None
 
 
-# --- the clock ------------------------------------------------------------------------------------------------------
-
-
-def lapse(ctx: Context, timer: DueTimer) -> None:
-    """Nobody confirmed it within a day."""
-    case, promise = _due(ctx, timer)
-    facts = PromiseFacts(policy=ctx.policy_of(case.dispute), now=ctx.now, lapses_at=timer.due_at)
-    PROMISE.advance(promise.state, "promise_lapse_timeout", facts, side="system")
-    ctx.follow(case.dispute)
-    ctx.plan.update(tables.Promise, promise.id, state="lapsed", ended_at=ctx.now)
-    ctx.record("promise.lapsed", facts={"promises": [promise.id]})
-    ctx.announce("promise.lapsed", promise_ids=[promise.id])
-
-
-def broken(ctx: Context, timer: DueTimer) -> None:
-    """Its day has passed and nothing shows that it was kept: it counts, the agent is told, the shop is asked."""
-    case, promise = _due(ctx, timer)
-    policy = ctx.policy_of(case.dispute)
-    facts = PromiseFacts(policy=policy, now=ctx.now, due_at=promise.due_at)
-    PROMISE.advance(promise.state, "promise_due_timeout", facts, side="system")
-    ctx.follow(case.dispute)
-    ticket = _follow_up(ctx, case, promise, policy)
-    named, due_at = {} if ticket is None else {"ticket": ticket}, rfc3339(timer.due_at)
-    ctx.plan.update(tables.Promise, promise.id, state="breached", ended_at=ctx.now)
-    ctx.record("promise.breached", facts={"promise": promise.id, "due_at": due_at} | named)
-    ctx.announce("promise.breached", promise_id=promise.id, due_at=due_at)
-    if promise.action == "reply_later":  # D17: when that passes the seat is reminded
-        ctx.announce("promise.reminder", promise_id=promise.id, seat_id=promise.confirmed_by, due_at=due_at)
-    count_standing(
-        ctx,
-        case.dispute.merchant_id,
-        case.dispute.id,
-        kind="promise_breached",
-        standing_id=breach_id(promise.id),
-        subject_id=promise.id,
-    )
-    call_somebody(ctx, role="platform_agent", kind="promise_breached")
-
-
-def _follow_up(ctx: Context, case: CaseFile, promise: tables.Promise, policy: Policy) -> str | None:
-    """A ticket that asks what became of the promise, where the policy wants one and the platform is still at work."""
-    if not policy.ticket_of_broken_promise or case.dispute.state != "intervening":
-        return None
-    return issue_ticket(
-        ctx,
-        merchant_id=case.dispute.merchant_id,
-        policy=policy,
-        cause="MANUAL",  # no session closed over it: the platform asks
-        category=policy.ticket_category_of_timeout,
-        question=BROKEN_QUESTION.format(canonical=promise.canonical_zh.removesuffix("。")),
-        blocking=False,
-    )
-
-
-DECISIONS = MappingProxyType({"promise_lapse": lapse, "promise_due": broken})
-
-
 # --- reading and parts ----------------------------------------------------------------------------------------------
 
 
@@ -423,12 +358,6 @@ def _promise(case: CaseFile, promise_id: str) -> tables.Promise:
     if found is None:
         raise Absent("promise")
     return found
-
-
-def _due(ctx: Context, timer: DueTimer) -> tuple[CaseFile, tables.Promise]:
-    case = load_case(ctx.tx.session, timer.dispute_id)
-    assert case is not None, "a timer has a dispute"
-    return case, _promise(case, timer.subject_id)
 
 
 def _canonical_of(promise: tables.Promise) -> Canonical:
