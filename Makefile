@@ -42,11 +42,11 @@ check: setup  ## what needs no running service: style, types, rings, frozen file
 bench: setup  ## requests, windows and growth against their floors
 	$(BIN)/python -m bench
 
-soak: setup  ## the long proofs at full length
-	LONG_PROOFS=whole $(BIN)/pytest -m long -s
+soak: setup  ## the long proofs at full length, a night; LONG_PROOFS=0.1 for a tenth
+	LONG_PROOFS=$${LONG_PROOFS:-whole} $(BIN)/pytest -m long -s
 
-chaos: setup  ## kills, races and mutations at full length
-	LONG_PROOFS=whole $(BIN)/pytest -m chaos -s
+chaos: setup  ## kills, races and mutations at full length; LONG_PROOFS as above
+	LONG_PROOFS=$${LONG_PROOFS:-whole} $(BIN)/pytest -m chaos -s
 
 openapi: setup  ## write openapi/openapi.json from the code
 	$(BIN)/python -m tests.openapi_document
