@@ -14,6 +14,7 @@ from service.domain.promise_statement import Clause, Statement, without
 
 _ANSWER_CHARS_MAX: Final = 24  # choice: a longer clause is no bare yes
 _BARE_EVENT_CHARS_MAX: Final = 6  # choice: 样品确认, 换个地址 and the like are short; who explains himself is longer
+_NUMBER_CHARS_MAX: Final = 16  # choice: a sum in words with what may stand about it
 _NUMBER_TWICE: Final = re.compile(r"([0-9.]+|[一二两三四五六七八九十百]+)就\1")  # 30就30
 _NUMBER: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,2})?")
 _HAN_NUMBER: Final = re.compile(r"(?=.*[十百千])[零一二两三四五六七八九十百千]{1,8}|[二三四五六七八九]十?")
@@ -47,23 +48,21 @@ class Aside(NamedTuple):
 
     says: bool  # it names whose words follow
     trailing: bool  # …and nothing of them follows in it
-    own: bool  # the shop speaks of itself
     soothing: bool
     statement: Statement
 
 
 @lru_cache(maxsize=_KEPT_MAX)
-def aside(text: str, cues: int, *, asked: bool, blanked: bool) -> Aside:
+def aside(text: str, cues: int, asked: bool, blanked: bool) -> Aside:
     """Judge a clause by its words; whoever writes them, they say the same."""
     clause = Clause.alone(text, cues, asked=asked)
     polite = cues & words.POLITE.bit or blanked
     if polite and not asked and words.POLITE.fullmatch(text):
-        return Aside(says=False, trailing=False, own=False, soothing=True, statement=Statement(0, 0, 0, "filler"))
-    said, demanded = clause.find(words.SAYING, 0, len(text)), clause.find(words.DEMANDING, 0, len(text))
+        return Aside(says=False, trailing=False, soothing=True, statement=Statement(0, 0, 0, "filler"))
+    said = clause.find(words.SAYING, 0, len(text))
     statement, soothing = without_act(clause, clause.find(words.BUYER_DOES, 0, len(text)))
     trailing = said is not None and said.end() >= len(text) - 1
-    own = own_voice(clause, demanded)
-    return Aside(says=said is not None, trailing=trailing, own=own, soothing=soothing, statement=statement)
+    return Aside(says=said is not None, trailing=trailing, soothing=soothing, statement=statement)
 
 
 def without_act(clause: Clause, buyer: re.Match[str] | None) -> tuple[Statement, bool]:
@@ -140,7 +139,7 @@ def _bare_clause(clause: Clause) -> Statement:
 
 def _number_in(core: str) -> str | None:
     """The bare number that a clause consists of, to the question how much; None if it says anything else."""
-    if not _NUMERAL.search(core):
+    if len(core) > _NUMBER_CHARS_MAX or not _NUMERAL.search(core):
         return None
     number = _only_field_words(_NUMBER_TWICE.sub(r"\1", core)).strip("就吧的哈哦")
     return number if number != "1" and (_NUMBER.fullmatch(number) or _HAN_NUMBER.fullmatch(number)) else None

@@ -130,12 +130,13 @@ def _read_clause(clause: Clause, reading: Reading, said_at: datetime, saying_sen
 
 def _read_aside(clause: Clause, reading: Reading, saying_sentence: int) -> int:
     text = clause.text[clause.start : clause.end]
-    judged = aside(text, clause.cues, asked=clause.asked, blanked=BLANK in text)
+    judged = aside(text, clause.cues, clause.asked, BLANK in text)
     polite = judged.statement.kind == "filler" and not judged.says
     if judged.says:
         saying_sentence = clause.sentence
-    elif saying_sentence == clause.sentence and judged.own and not polite:
-        saying_sentence = -1
+    elif saying_sentence == clause.sentence and not polite:
+        demanded = clause.find(words.DEMANDING, clause.start, clause.end)
+        saying_sentence = -1 if own_voice(clause, demanded) else saying_sentence
     statement = Statement(clause.start, clause.end, clause.sentence, "other")
     statement.say(judged.statement)
     foreign = saying_sentence == clause.sentence and not (polite and judged.soothing)

@@ -12,7 +12,7 @@ from typing import Final, Protocol, TypeVar
 
 from service.domain.promise_actions import Act
 from service.domain.promise_amount import Share, Sum
-from service.domain.promise_pattern import NO_CUES, Cued, Cues
+from service.domain.promise_pattern import Cued, Cues
 from service.domain.promise_time import Deadline
 
 
@@ -115,8 +115,10 @@ class Clause:
     @classmethod
     def alone(cls, text: str, cues: int, *, asked: bool) -> Clause:
         """A clause that is all of its text and holds no time, sum or action."""
-        clause = cls(Reading(text, NO_CUES, [], [], [], []), 0, len(text), 0, cues)
-        clause.asked = asked
+        clause = cls.__new__(cls)
+        clause.text, clause.start, clause.end, clause.sentence = text, 0, len(text), 0
+        clause.asked, clause.cues = asked, cues
+        clause.deadlines = clause.sums = clause.shares = clause.acts = ()
         return clause
 
     def find(self, pattern: Cued, a: int, b: int) -> re.Match[str] | None:
