@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
-from itertools import combinations, islice, product
+from itertools import islice, product
 
 from service.domain.normalise import TABLE_ENTRIES_MAX, FoldTable
 from service.domain.rule_language import Disguise, Disguises
@@ -85,7 +85,8 @@ class SyllableTable(dict[int, str]):
         return PINYIN_DICT
 
     @cached_property
-    def _phrases(self) -> Mapping[str, list[list[str]]]:
+    def phrases(self) -> Mapping[str, list[list[str]]]:
+        """Phrases with their readings, character by character."""
         from pypinyin.constants import PHRASES_DICT
 
         return PHRASES_DICT
@@ -97,13 +98,13 @@ class SyllableTable(dict[int, str]):
             self[code_point] = entry
         return entry
 
-    def has_reading(self, character: str) -> bool:
-        """Whether it is a Chinese character with a known reading."""
-        return ord(character) in self._readings
+    def have_a_reading(self, code_points: Iterable[int]) -> bool:
+        """Whether any of them is a Chinese character with a known reading."""
+        return any(map(self._readings.__contains__, code_points))
 
     def reads_otherwise(self, phrase: str, by_character: tuple[str, ...]) -> bool:
         """Whether it is a known phrase whose characters are read otherwise than alone."""
-        readings = self._phrases.get(phrase)
+        readings = self.phrases.get(phrase)
         return readings is not None and tuple(toneless(reading[0]) for reading in readings) != by_character
 
 
@@ -127,10 +128,11 @@ def sounds(plain: str, syllables: SyllableTable) -> frozenset[tuple[str, ...]]:
 
 
 def _sounded(plain: str, syllables: SyllableTable) -> frozenset[tuple[str, ...]]:
-    if not any(syllables.has_reading(character) for character in plain):
+    code_points = list(map(ord, plain))
+    if not syllables.have_a_reading(code_points):
         return frozenset()
-    by_character = tuple(syllables[ord(character)] for character in plain)
-    return frozenset({by_character, _as_read(plain, by_character, syllables)})
+    by_character = tuple(map(syllables.__getitem__, code_points))
+    return frozenset((by_character, _as_read(plain, by_character, syllables)))
 
 
 def _one_by_one(letters: str) -> list[str]:
@@ -139,9 +141,16 @@ def _one_by_one(letters: str) -> list[str]:
 
 def _as_read(plain: str, by_character: tuple[str, ...], syllables: SyllableTable) -> tuple[str, ...]:
     """The syllables in the phrases a word is made of; most have no phrase that is read in a way of its own."""
-    parts = combinations(range(len(plain) + 1), 2)
-    if not any(syllables.reads_otherwise(plain[begin:end], by_character[begin:end]) for begin, end in parts):
-        return by_character
+    known, length = syllables.phrases, len(plain)
+    for begin in range(length - 1):
+        for end in range(begin + 2, length + 1):
+            phrase = plain[begin:end]
+            if phrase in known and syllables.reads_otherwise(phrase, by_character[begin:end]):
+                return _read_whole(plain, by_character)
+    return by_character
+
+
+def _read_whole(plain: str, by_character: tuple[str, ...]) -> tuple[str, ...]:
     from pypinyin import Style, lazy_pinyin
 
     read = tuple(lazy_pinyin(plain, style=Style.NORMAL, v_to_u=False, errors=_one_by_one))  # type: ignore[arg-type]  # pypinyin takes a list, its stub says str

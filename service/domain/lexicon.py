@@ -253,8 +253,10 @@ def _spellings(
 
 
 def _spelling(spelling: str, bits: int) -> Spelling:
-    all_latin = spelling.isascii() and spelling.isalnum()
-    return Spelling(bits, len(spelling), is_latin(spelling[0]), is_latin(spelling[-1]), all_latin)
+    """What a spelling means; nearly all begin and end with a Chinese character."""
+    head, tail = spelling[0] < "\x80" and is_latin(spelling[0]), spelling[-1] < "\x80" and is_latin(spelling[-1])
+    all_latin = head and tail and spelling.isascii() and spelling.isalnum()
+    return _as_spelling((bits, len(spelling), head, tail, all_latin))
 
 
 def _spoken(slots: Slots, plain: Mapping[str, str], disguise: Disguise) -> Iterator[Spoken]:

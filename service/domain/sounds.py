@@ -221,7 +221,13 @@ def _heard_typed(
 ) -> Iterator[Heard]:
     """A hit among letters, if it begins and ends with whole units, one of them at least in letters."""
     first, last = units
-    if first is None or last is None or _LATIN.search(part, first, last) is None:
+    if first is None or last is None:
+        return
+    if part[first:last].isascii():  # letters and digits alone
+        for _, bits in ways:
+            yield Heard(begin + first, begin + last, bits, True)
+        return
+    if _LATIN.search(part, first, last) is None:
         return
     offset = begins[first]
     whole = [
