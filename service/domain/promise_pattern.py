@@ -78,11 +78,8 @@ class Cues:
     __slots__ = ("hits", "whole")
 
     def __init__(self, text: str) -> None:
-        self.hits: list[tuple[int, int]] = list(_automaton().iter(text)) if text else []
+        self.hits: list[tuple[int, int]] = list(_automaton().iter(text))
         whole = Cued.always
         for _, bits in self.hits:
             whole |= bits
         self.whole = whole
-
-
-NO_CUES: Final = Cues("")
