@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.domain.promise_draft import REFUNDS, Draft, same
 from service.domain.promise_neighbours import Neighbours
 from service.domain.promise_question import Ask
-from service.domain.promise_scope import TURNING
+from service.domain.promise_scope import FREED, TURNING
 from service.domain.promise_statement import Reading, Statement
 
 
@@ -45,6 +45,8 @@ class Answers:
                     draft.action = ask.action  # 给他补: the piece that was missing
                 if not same(draft.action, ask.action) or draft.wording != "unconditional":
                     continue
+                if ask.tied and not FREED.search(self.reading.text):
+                    draft.wording = "conditional"
                 if draft.due_at is None and ask.concrete:
                     draft.due_at = ask.due_at
                 if draft.amount is None and draft.share is None and not draft.full and ask.concrete:
@@ -98,6 +100,8 @@ class Answers:
             draft = Draft(wording, ask.action, statement.start, statement.end, statement.sentence, from_question=True)
             draft.due_at, draft.amount, draft.share = ask.due_at, ask.amount, ask.share
             draft.full, draft.partial = ask.full, ask.partial
+            if ask.tied and wording == "unconditional" and not FREED.search(self.reading.text):
+                draft.wording = "conditional"
             if statement.deadline is not None:
                 draft.due_at = statement.deadline.due_at
             if statement.amount is not None or statement.share is not None:

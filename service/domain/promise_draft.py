@@ -40,7 +40,8 @@ def same(one: str, other: str) -> bool:
 
 def takes_back(earlier: Draft, refused: Draft) -> bool:
     """可以退货,但不能退款: a bare no behind a bare yes; a no to another time, sum or part takes nothing back."""
-    stated = (refused.due_at, refused.amount, refused.share)
+    due_at = None if refused.due_at == earlier.due_at else refused.due_at  # 今天发。等等,没库存,今天发不了
+    stated = (due_at, refused.amount, refused.share)
     parts = earlier.partial or refused.partial or refused.full or refused.more
     return not any(stated) and not parts and refused.sentence - earlier.sentence <= 1 + refused.revoking
 

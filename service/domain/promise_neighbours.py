@@ -8,10 +8,11 @@ from typing import Final
 
 from service.domain.promise_draft import REFUNDS, Draft, same, take_fields, takes_back
 from service.domain.promise_question import Ask, action_of
-from service.domain.promise_scope import BEYOND
+from service.domain.promise_scope import BEYOND, GOODS_SENT, PAUSE, VOUCHER
 from service.domain.promise_statement import Reading, Statement
 
 _LOOK_BACK_MAX: Final = 20  # choice: how many earlier promises of a text a new one is compared with
+_CLAUSE_GAP_MAX: Final = 8  # choice: characters between the two verbs of one clause
 _GOODS_BACK: Final = frozenset(("refund", "partial_refund", "exchange", "resend", "compensate"))
 _PAYING: Final = frozenset(("打款", "转账给", "到账"))
 _DOING: Final = frozenset(("act", "bare", "generic", "yes"))
@@ -73,6 +74,8 @@ class Neighbours:
         if statement.demanded:
             self._adopt_demand(statement)
             return
+        if statement.untimed and self._timed_beside(index):
+            statement.tone = "unconditional"
         if statement.tone == "none" or (statement.carried and not self._asks_for("pickup")):
             self.pending = None
             self.told = self.told or (not statement.demanded and statement.action in REFUNDS)
@@ -89,6 +92,8 @@ class Neighbours:
             self._take_pending(draft)
         if statement.verb in _PAYING and self._paid_by(draft):
             return
+        if draft.action == "ship" and self._sends_voucher(draft, statement):
+            return
         if draft.wording == "conditional":
             self.condition_sentence = statement.sentence
         elif draft.wording == "unconditional":
@@ -103,6 +108,13 @@ class Neighbours:
         if draft.wording != "refused":
             self.correcting = False  # said anew
 
+    def _timed_beside(self, index: int) -> bool:
+        """重发一件,这周五前; 今天5点前,我回复您: the time that an act lacks is all that the clause beside it says."""
+        before, after = self.pending, self.reading.statements[index + 1 : index + 2]
+        beside = [each for each in (before, *after) if each is not None and each.kind == "bare"]
+        sentence = self.reading.statements[index].sentence
+        return any(each.deadline and each.tone == "unconditional" and each.sentence == sentence for each in beside)
+
     def _paid_by(self, draft: Draft) -> bool:
         """同意补偿,明天打款: how the money of an earlier promise is paid; true if it was put into that one."""
         last = self.found[-1] if self.found else None
@@ -110,6 +122,26 @@ class Neighbours:
             self._merge(last, draft)
             return True
         if last is None and self._asks_for("compensate") and not self._asks_for("refund"):
+            draft.action = "compensate"
+        return False
+
+    def _sends_voucher(self, draft: Draft, statement: Statement) -> bool:
+        """补您10元红包,今天发: what is sent is the red packet; true if that was put into the promise of it."""
+        said = self.reading.text[statement.start : statement.end]
+        if GOODS_SENT.search(said):
+            return False
+        last = self.found[-1] if self.found else None
+        beside = last is not None and last.action == "compensate" and draft.sentence - last.sentence <= 1
+        if (
+            last is not None
+            and beside
+            and last.due_at is None
+            and VOUCHER.search(self.reading.text, last.start, statement.end)
+        ):
+            if draft.wording == last.wording:
+                self._merge(last, draft)
+                return True
+        elif VOUCHER.search(said):
             draft.action = "compensate"
         return False
 
@@ -132,10 +164,16 @@ class Neighbours:
     def _add(self, draft: Draft, statement: Statement) -> None:
         """Put a draft beside an earlier one on the same action, or into it."""
         for earlier in self.found[: -_LOOK_BACK_MAX - 1 : -1]:
-            goes_out = draft.action == "ship" and earlier.action in ("resend", "exchange") and earlier.due_at is None
-            if goes_out and draft.sentence - earlier.sentence <= 1 and draft.wording == earlier.wording:
-                self._merge(earlier, draft)
-                return
+            if draft.action == "ship" and earlier.action in ("resend", "exchange"):
+                if self._sends(earlier, draft, statement):
+                    return
+                if (
+                    earlier.due_at is None
+                    and draft.sentence - earlier.sentence <= 1
+                    and draft.wording == earlier.wording
+                ):
+                    self._merge(earlier, draft)
+                    return
             if not same(earlier.action, draft.action) or earlier.wording == "refused":
                 continue
             if draft.wording == "refused":
@@ -162,6 +200,17 @@ class Neighbours:
                 return
             break
         self.found.append(draft)
+
+    def _sends(self, earlier: Draft, draft: Draft, statement: Statement) -> bool:
+        """换货应该后天能寄, 补发没货发不了: one clause on one act, as good as its weaker half; true if put into it."""
+        between = self.reading.text[earlier.end : statement.start]
+        if earlier.wording == "refused" or PAUSE.search(between) or len(between) > _CLAUSE_GAP_MAX:
+            return False
+        if draft.wording == "refused" or earlier.wording == "unconditional":
+            earlier.wording = draft.wording
+        earlier.due_at = earlier.due_at or draft.due_at
+        earlier.end = max(earlier.end, draft.end)
+        return True
 
     def _repeats(self, earlier: Draft, draft: Draft) -> bool:
         """Whether a draft only goes on about the earlier one: nothing in it contradicts."""
@@ -272,6 +321,13 @@ class Neighbours:
             self._correct(last, statement)
         elif statement.tone == "hedged":
             self.hedge_sentence, self.weighing = statement.sentence, False
+        elif (
+            last is not None
+            and statement.deadline is not None
+            and last.due_at is None
+            and self._reaches(last, statement)
+        ):
+            self._give(last, statement)  # 赔50元,明天给
 
     def _on_condition(self, statement: Statement, index: int) -> None:
         self.condition_sentence = statement.sentence

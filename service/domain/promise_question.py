@@ -11,13 +11,22 @@ from service.domain.calendar import SHANGHAI
 from service.domain.promise_amount import Sum, find_sums
 from service.domain.promise_clauses import read
 from service.domain.promise_pattern import Cues
+from service.domain.promise_scope import PAUSE
 from service.domain.promise_spelling import spell
-from service.domain.promise_statement import Reading
+from service.domain.promise_statement import Reading, Statement
 from service.domain.promise_time import find_deadlines
 
 _KEPT_MAX: Final = 1024  # choice: a platform asks from few templates
 _KEPT_CHARS_MAX: Final = 500  # choice: a longer question is read anew each time
 _MIDNIGHT: Final = time(tzinfo=SHANGHAI)
+
+
+# 如果消费者寄回,能退款吗: whoever says yes has said it for that case only. 消费者说如果… is what somebody threatens.
+_CONDITION: Final = re.compile(
+    r"(?<![说称示讲])(?:如果|假如|倘若|要是|只要|除非|前提|(?<![相宛似])若(?!干))|情况下"
+    r"|的话(?=[,。?能可今明补退换赔您])"
+    r"|(?:寄回|退回|寄来|返回|收到(?:退|货|商品|寄)|撤[销诉回]|撤投诉|补拍|拍照|提供|上传|补差)[^,。?]{0,8}后(?!悔)"
+)
 
 
 class Ask(NamedTuple):
@@ -30,6 +39,7 @@ class Ask(NamedTuple):
     full: bool
     partial: bool
     concrete: bool
+    tied: bool = False  # the question itself names a condition
 
 
 def asked_by(question: str, said_at: datetime) -> tuple[Ask, ...]:
@@ -54,9 +64,10 @@ def _asked_at(question: str, said_at: datetime) -> tuple[tuple[Ask, ...], bool]:
     text = spell(question).text
     reading = read(text, said_at, acts_only=True)
     asks = _asks(reading)
-    if asks:
-        return asks, any(deadline.hourly for deadline in reading.deadlines)
-    return _topic(text, said_at)
+    hourly = any(deadline.hourly for deadline in reading.deadlines)
+    if not asks:
+        asks, hourly = _topic(text, said_at)
+    return tuple(ask._replace(tied=True) for ask in asks) if _CONDITION.search(text) else asks, hourly
 
 
 # What a question is about, where it asks in other words than the grammar of replies knows: 具体发货时间?
@@ -100,6 +111,7 @@ def _asks(reading: Reading) -> tuple[Ask, ...]:
     asks: dict[str, Ask] = {}
     bare_due = None
     answer_wanted = False
+    last: Statement | None = None
     for statement in reading.statements:
         if statement.kind != "act":
             if statement.kind in ("bare", "asking", "proposal", "other") and statement.deadline is not None:
@@ -111,6 +123,9 @@ def _asks(reading: Reading) -> tuple[Ask, ...]:
             answer_wanted = answer_wanted or statement.open_asking  # 什么时候能给答复, not 请回复平台
             continue
         action = action_of(statement.action, statement)
+        if action == "ship" and last is not None and not PAUSE.search(reading.text, last.end, statement.start):
+            action = last.action if last.action in ("resend", "exchange") else action  # 补发的哪天寄出
+        last = statement
         due_at = statement.deadline.due_at if statement.deadline else None
         known = asks.get(action)
         amount = statement.amount or (known.amount if known else None)

@@ -12,7 +12,7 @@ _TRADITIONAL_FORMS: Final = (
     "發貨賠償補換寄個雙臺臺條罐幾兩時間點鐘後內號週禮這來還現產單處復覆應該預計盡儘爭證絕對問題們說稱辦過會給"
     "將爲為幫買賣費顧臨場裏裡從當無嗎麼麽請麻煩確認審覈核檢測實驗報銷擔價額萬億圓塊紅現結開關係聯繫電話"
     "訴與與嘗試況則約達運輸郵簽收領導闆經廠應陸續優連綫線據視決討論廣東節慶舊舊調轉賬帳戶財務動馬趕緊許許諾"
-    "並並項類頁寫標顯員師順豐圖貼準備掉夠決顏攔購儲唄壞異損筆"
+    "並並項類頁寫標顯員師順豐圖貼準備掉夠決顏攔購儲唄壞異損筆歷掃驛"
     "書於虧親僅倉傳體餘側倆兒兌興減憑擊劃剛別區協釐參變聽啓諮響噠喲嘍圍國聖堅聲頭寶層屬歲幣帶幹庫張錄憂態"
     "總願戲執揚擾揀撥擇揮攬攝數暫權極樣樓檻歡畢氣匯溝沒滿燒熱愛狀環碼積稅籤糾級紛終統編網騰營慮虛裝見規覺"
     "觸訂讓議記講設評誕詢詳誤誘誰諒謂謝貝負責敗質貴贈軌較邊進遲跡選遞鍾鈕錢銀鋪鏈錯長門陸險隨隱難黴韻頂須"
@@ -22,7 +22,7 @@ _SIMPLIFIED_FORMS: Final = (
     "发货赔偿补换寄个双台台条罐几两时间点钟后内号周礼这来还现产单处复复应该预计尽尽争证绝对问题们说称办过会给"
     "将为为帮买卖费顾临场里里从当无吗么么请麻烦确认审核核检测实验报销担价额万亿圆块红现结开关系联系电话"
     "诉与与尝试况则约达运输邮签收领导板经厂应陆续优连线线据视决讨论广东节庆旧旧调转账账户财务动马赶紧许许诺"
-    "并并项类页写标显员师顺丰图贴准备掉够决颜拦购储呗坏异损笔"
+    "并并项类页写标显员师顺丰图贴准备掉够决颜拦购储呗坏异损笔历扫驿"
     "书于亏亲仅仓传体余侧俩儿兑兴减凭击划刚别区协厘参变听启咨响哒哟喽围国圣坚声头宝层属岁币带干库张录忧态"
     "总愿戏执扬扰拣拨择挥揽摄数暂权极样楼槛欢毕气汇沟没满烧热爱状环码积税签纠级纷终统编网腾营虑虚装见规觉"
     "触订让议记讲设评诞询详误诱谁谅谓谢贝负责败质贵赠轨较边进迟迹选递钟钮钱银铺链错长门陆险随隐难霉韵顶须"
@@ -125,12 +125,21 @@ def _spell_numbered(text: str) -> Spelled:
     return Spelled(text=inner.text, origin=[origin[place] for place in places], written_length=len(text))
 
 
+_CHAT_PICTURE: Final = re.compile(r"\[[\u4e00-\u9fff]{1,4}\]")  # [玫瑰], as chat windows write their pictures
+
+
+def _blank(picture: re.Match[str]) -> str:
+    return " " * len(picture.group())
+
+
 def spell(text: str) -> Spelled:
     """Fold a text to the one spelling; linear in its length, any Unicode."""
     if _NUMBERED.search(text):
         return _spell_numbered(text)
     if "\uff0c" in text:
         text = _WIDE_COMMA.sub("、", text)
+    if "[" in text:
+        text = _CHAT_PICTURE.sub(_blank, text)
     folded = text.translate(_TABLE) if _BEYOND.search(text) else _FOREIGN.sub(_form, text)
     origin: list[int] | None = None
     if len(folded) != len(text):

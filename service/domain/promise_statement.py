@@ -54,6 +54,7 @@ class Statement:
     carried: bool = False  # 快递明天来取件: the carrier's act, which answers only who asked for it
     strange: bool = False  # beside a promise, and not understood
     foreign: bool = False  # in somebody else's words
+    untimed: bool = False  # 重发一件: no promise unless a time stands beside it
     doubting: bool = False  # 不过我得问问: takes the firmness out of what stands beside it
 
     def __init__(self, start: int, end: int, sentence: int, kind: str) -> None:

@@ -29,8 +29,8 @@ _PART_END: Final = {word: hour for words, hour in _PART_ENDS for word in words.s
 _AFTER_DAY: Final = "(?<=[今明天日号一二三四五六末])"  # 早 and 晚 alone are no times: 早拍早发货
 _PART: Final = "|".join(
     {
-        "早": f"(?:{_AFTER_DAY}|(?=早[0-9七八九十]{{1,2}}点))早(?![就已些点日])",
-        "晚": f"(?:{_AFTER_DAY}|(?=晚[0-9五六七八九十]{{1,3}}点))晚(?![点些安会于了])",
+        "早": f"(?:{_AFTER_DAY}|(?=早[0-9七八九十]{{1,2}}点))早(?![已些点日]|就(?![发寄退补给安处换赔送打转]))",
+        "晚": f"(?:{_AFTER_DAY}|(?=晚[0-9五六七八九十]{{1,3}}点))晚(?![点些安于了]|会(?![把给发退补为帮安寄处]))",
     }.get(word, word)
     for word in sorted(_PART_END, key=len, reverse=True)
 )

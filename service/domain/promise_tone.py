@@ -14,7 +14,10 @@ from service.domain.promise_plain import BLANK, COMMITTING, GOODS, OBJECT, PARTI
 from service.domain.promise_statement import Clause, Statement, within, without
 
 _LATE_NO: Final = Cued("_LATE_NO", r"不行|不可以|做不到|没办法|办不到|来不及|不现实|有困难|不太可能|不可能")
-_POLICY: Final = Cued("_POLICY", r"(?:支持|享受|享有|参加|参与).{0,8}(?:无理由|运费险|保价|质保|包退|包换)|无理由退")
+_POLICY: Final = Cued(
+    "_POLICY",
+    r"(?:支持|享受|享有|参加|参与).{0,8}(?:无理由|运费险|保价|质保|包退|包换)|无理由退|一律|凡是|所有(?:订单|商品|宝贝|客户)|(?:本店|店铺|我们店)(?:的)?(?:规定|一直|向来|历来|都是)",
+)
 _NO_HEDGE_BESIDE_A_TIME: Final = frozenset(("优先", "第一时间", "及时"))
 _CHECKED: Final = re.compile(r"(?:核实|查|确认)(?:完|好|清楚|一下)?(?:了|就|再|并)?")
 _BOOKED: Final = re.compile(r"约(?:好|了|的|在|定)?")
@@ -69,11 +72,13 @@ def _firmness(statement: Statement, act: Act, act_end: int, clause: Clause) -> s
     if _is_hedged(statement, act, clause) or not _is_plain(statement, act_end, clause):
         return "hedged"
     if act.action == "reply_later" and statement.deadline is None:
+        statement.untimed = True
         return "hedged"  # choice: an answer some time later is no promise
     strings = clause.find(scope.STRINGS, clause.start, act.start) if not statement.correcting else None
     if strings is not None and not scope.NO_STRING.search(clause.text, clause.start, act.start):
         return "conditional"
-    return "unconditional" if _commits(statement, act, act_end, clause) else "none"
+    statement.untimed = not _commits(statement, act, act_end, clause)
+    return "none" if statement.untimed else "unconditional"
 
 
 def _is_anothers(statement: Statement, act: Act, act_end: int, clause: Clause) -> bool:
