@@ -74,7 +74,7 @@ class Sieve:
 
     def suspects(self, texts: Sequence[str], asked: Asked) -> list[int]:
         """The places of the texts that must be judged one by one, ascending."""
-        if not texts:
+        if not texts or not (self._ways or self._wholes):
             return []
         suspected = np.zeros(len(texts), dtype=bool)
         written = np.frombuffer("\0".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4")
