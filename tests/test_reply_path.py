@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from service.domain.calendar import SHANGHAI
 from service.domain.errors import Absent, Conflict, Forbidden, GuardFailed, WindowClosed
 from service.flows.ask_merchant import (
     QUESTION_TEMPLATES,
@@ -412,6 +413,22 @@ def test_the_agent_asks_on_and_the_window_starts_anew(world: World) -> None:
     assert first_end == world.now - timedelta(seconds=10) + timedelta(seconds=180)
     assert (row.turn, row.due_at, row.question) == (2, world.now + timedelta(seconds=180), "几点发货?\n哪家快递?")
     assert world.armed(inquiry)["reply_window"] == row.due_at
+
+
+def test_a_promise_over_two_messages_of_a_turn_is_read_as_one(world: World) -> None:
+    """promises.md section 2: 明天, then 发货 is tomorrow's; of the turn before nothing is taken over."""
+    _, inquiry = ask(world)
+    reply(world, inquiry, "明天")
+
+    (promised,) = reply(world, inquiry, "发货").promises
+
+    assert promised.action == "ship"
+    assert promised.due_at.date() == (world.now.astimezone(SHANGHAI) + timedelta(days=1)).date()
+    assert (promised.start, promised.end) == (0, 2)
+
+    world.pass_time(seconds=2)
+    world.tell(AGENT, lambda ctx: send_agent_message(ctx, inquiry, Asked("q-2", "那款商品是什么材质?")))
+    assert all(each.due_at is None for each in reply(world, inquiry, "发货").promises)
 
 
 def test_a_second_inquiry_is_refused_with_the_open_ones_id(world: World) -> None:

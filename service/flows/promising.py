@@ -16,7 +16,7 @@ from service.domain.contradictions import Terms, against_order, against_told
 from service.domain.errors import GuardFailed
 from service.domain.policy import Policy
 from service.domain.promise import PROMISE, lapses_at
-from service.domain.promise_text import Extracted, OrderFacts, extract
+from service.domain.promise_text import Extracted, OrderFacts, extract, extract_in_turn
 from service.domain.timers import promise_timers
 from service.domain.transcript import rfc3339
 from service.flows.context import Context
@@ -77,6 +77,7 @@ class Spoken:
     said_at: datetime
     order: OrderFacts
     refs: Mapping[str, str]
+    before: str | None = None  # what the same side said just before it, in the same turn
 
 
 def order_facts(line: tables.OrderLine) -> OrderFacts:
@@ -133,7 +134,9 @@ def promises_found(ctx: Context, spoken: Spoken, *, earlier: Earlier, policy: Po
 
 def read_promises(spoken: Spoken) -> list[Extracted]:
     """What the words promise, refuse or leave open."""
-    return extract(spoken.text, spoken.question, spoken.said_at, spoken.order)
+    if spoken.before is None:
+        return extract(spoken.text, spoken.question, spoken.said_at, spoken.order)
+    return extract_in_turn(spoken.before, spoken.text, spoken.question, spoken.said_at, spoken.order)
 
 
 def keep_found(

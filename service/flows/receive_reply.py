@@ -44,7 +44,7 @@ from service.flows.hearing import (
 )
 from service.flows.promising import Earlier, OpenPromise, Spoken
 from service.store import tables, timers
-from service.store.replies import SeenForReply, counted, in_order_said, listed, read_for_reply
+from service.store.replies import SeenForReply, counted, in_order_said, listed, read_for_reply, said_in_turn
 from service.store.writes import Head
 
 
@@ -420,6 +420,7 @@ def _promises(
         dispute_id=seen.dispute_id,
         message_id=message_id,
         text=said.text,
+        before=said_in_turn(seen.just_said),
         question=seen.question,
         said_at=ctx.received_at,
         order=order,

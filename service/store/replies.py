@@ -63,7 +63,7 @@ class SeenForReply(NamedTuple):
     promises_total: int  # of the dispute, ended ones included
     earlier_message_id: str | None  # the same client_message_id was received before
     edit_asked: str | None  # the id of a message of the same words in this inquiry that had to be edited
-    just_said: str | None  # "seq:disclosure,…" of the shop's last delivered messages here, in any order
+    just_said: str | None  # "seq:disclosure,…" of the shop's last delivered messages here; `seq+:` in this turn
     token_seat_id: str | None
     token_thread_id: str | None
     token_text_sha256: str | None
@@ -106,7 +106,8 @@ SELECT d.id, d.version, d.state, d.type, d.last_seq, d.last_hash, d.last_event_s
        (SELECT e.id FROM message e WHERE e.dispute_id = d.id AND e.sender_id = s.id AND e.client_message_id = ?),
        (SELECT min(e.id) FROM message e WHERE e.thread_id = i.id AND e.edit_digest = ?),
        (SELECT {join}(b.said, ',') FROM
-          (SELECT cast(e.seq AS text) || ':' || x.body AS said FROM message e
+          (SELECT cast(e.seq AS text) || CASE WHEN e.received_at >= i.asked_at THEN '+:' ELSE ':' END || x.body AS said
+           FROM message e
            JOIN disclosure x ON x.dispute_id = e.dispute_id AND x.seq = e.seq AND x.position = 0 AND x.name = 'text'
            WHERE e.dispute_id = i.dispute_id AND e.thread_id = i.id AND e.sender_side = 'merchant'
              AND e.delivery = 'delivered' AND e.received_at > ?
@@ -168,9 +169,21 @@ def listed(joined: str | None) -> list[tuple[str, ...]]:
 
 
 def in_order_said(joined: str | None) -> tuple[str, ...]:
-    """`"17:<disclosure>,…"` as texts, oldest first, those that say anything."""
+    """`"17:<disclosure>,19+:<disclosure>,…"` as texts, oldest first, those that say anything."""
+    return tuple(text for text, _ in _in_order(joined) if text)
+
+
+def said_in_turn(joined: str | None) -> str | None:
+    """The shop's last message since the agent asked, if it has words."""
+    texts = _in_order(joined)
+    return texts[-1][0] or None if texts and texts[-1][1] else None
+
+
+def _in_order(joined: str | None) -> list[tuple[str, bool]]:
+    """Text, and whether it was said in this turn."""
     if joined is None:
-        return ()
-    found = sorted((int(seq), body) for seq, _, body in (part.partition(":") for part in joined.split(",")))
-    texts = (disclosed(body)[1] for _, body in found)
-    return tuple(text for text in texts if isinstance(text, str) and text)
+        return []
+    parts = (part.partition(":") for part in joined.split(","))
+    found = sorted((int(seq.rstrip("+")), seq.endswith("+"), body) for seq, _, body in parts)
+    texts = ((disclosed(body)[1], now) for _, now, body in found)
+    return [(text if isinstance(text, str) else "", now) for text, now in texts]
