@@ -30,7 +30,7 @@ run: setup  ## migrate, lay out demo data, serve (DATABASE_URL=… for PostgreSQ
 
 test: setup  ## the whole suite, on SQLite and PostgreSQL
 	@$(BIN)/python -c 'from tests.postgres_server import require_server; require_server()'
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup  ## what needs no running service: style, types, rings, frozen files
 	$(BIN)/ruff check .
