@@ -1,8 +1,9 @@
-"""The platform's day in tests: disputes that are being worked on, things to cite, rulings, and files."""
+"""The platform's day in tests: disputes that are being worked on, things to cite, rulings, files, and refusals."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -164,3 +165,11 @@ def appealing(world: World, dispute_id: str, who: Actor, *, text: str = "新的�
 def appeal(world: World, dispute_id: str, who: Actor, **more: Any) -> Outcome | None:
     wanted = appealing(world, dispute_id, who)
     return world.tell(who, lambda ctx: hear_appeal.appeal(ctx, dispute_id, wanted), **more)
+
+
+def refused(code: str, action: Callable[[], object]) -> Refusal:
+    """The refusal of an action, which must have this code."""
+    with pytest.raises(Refusal) as caught:
+        action()
+    assert caught.value.code == code
+    return caught.value

@@ -98,3 +98,9 @@ def new_http_world(url: str, folder: Path, rules_dir: Path = RULES) -> Iterator[
     world = HttpWorld(url, folder, rules_dir)
     with world.client:
         yield world
+
+
+def done(answer: Response, status: int) -> Any:
+    """The body of an answer that must have this status."""
+    assert answer.status_code == status, f"{answer.status_code} {answer.text}"
+    return answer.json()

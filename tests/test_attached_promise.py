@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from service.domain.attached_promise import Attached, beside, differs
 from service.domain.canonical import canonical
 from service.domain.cleared_words import RELAYED_ACTIONS
-from service.domain.errors import Refusal, WindowClosed
+from service.domain.errors import WindowClosed
 from service.domain.promise_text import Extracted, extract
 from service.flows.ask_merchant import close_inquiry
 from service.flows.context import Context
@@ -26,7 +26,7 @@ from service.flows.receive_reply import Said, receive_reply
 from service.store import tables
 from service.store.disputes import load_case
 from service.store.engine import Transaction
-from tests.judge import PIXEL, upload
+from tests.judge import PIXEL, refused, upload
 from tests.promise_world import ask, new_name, press, promise_of, relay, say, set_columns
 from tests.world import AGENT, OWNER, SEAT, START, World, new_world
 
@@ -55,13 +55,6 @@ def send(world: World, inquiry: str, text: str, *attached: Attached, actor: Any 
         received_at=received_at,
         one_statement=True,
     )
-
-
-def refused(code: str, action: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        action()
-    assert caught.value.code == code
-    return caught.value
 
 
 def facts(world: World, dispute: str, kind: str) -> list[dict[str, Any]]:

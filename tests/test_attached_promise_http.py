@@ -7,19 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from httpx import Response
 
 from service.store import tables
 from tests.one_of_each import EXAMPLES
-from tests.over_http import SHOP, HttpWorld, new_http_world
+from tests.over_http import SHOP, HttpWorld, done, new_http_world
 
 DUE = "2026-11-23T18:00:00+08:00"
 SHIP = {"action": "ship", "due_at": DUE}
-
-
-def done(answer: Response, status: int) -> Any:
-    assert answer.status_code == status, f"{answer.status_code} {answer.text}"
-    return answer.json()
 
 
 @pytest.fixture

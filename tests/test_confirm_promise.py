@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from service.domain.canonical import canonical
-from service.domain.errors import ArrowMissing, Refusal
+from service.domain.errors import ArrowMissing
 from service.flows.confirm_promise import (
     Confirmation,
     Correction,
@@ -31,7 +31,7 @@ from service.flows.serve_ticket import TicketAnswer, TicketWanted, issue_manual_
 from service.store import tables
 from service.store.disputes import load_case
 from tests.clockwork import fire
-from tests.judge import PIXEL, upload
+from tests.judge import PIXEL, refused, upload
 from tests.promise_world import ask, new_name, press, promise_of, relay, say, set_columns
 from tests.world import (
     AGENT,
@@ -55,13 +55,6 @@ SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 def world(database: str, tmp_path: Path) -> Iterator[World]:
     with new_world(database, tmp_path) as made:
         yield made
-
-
-def refused(code: str, action: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        action()
-    assert caught.value.code == code
-    return caught.value
 
 
 def states(world: World) -> list[str]:

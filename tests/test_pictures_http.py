@@ -12,45 +12,15 @@ from httpx import Response
 from service.store import tables
 from service.store.engine import Transaction
 from tests.one_of_each import EXAMPLES
-from tests.over_http import HttpWorld, new_http_world
-from tests.pictures import WECHAT, code, file_of, photo, png_that_says
-
-GUILTY = file_of(photo(code(WECHAT)))
-INNOCENT = file_of(photo(code("6901234567892", "EAN13", scale=2)))
+from tests.over_http import HttpWorld, done, new_http_world
+from tests.pictures import WECHAT, file_of, photo, png_that_says
+from tests.pictures_http import GUILTY, INNOCENT, at_the_platform, kept, upload
 
 
 @pytest.fixture
 def world(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
     with new_http_world(database, tmp_path) as world:
         yield world
-
-
-def done(answer: Response, status: int) -> Any:
-    assert answer.status_code == status, f"{answer.status_code} {answer.text}"
-    return answer.json()
-
-
-def upload(
-    world: HttpWorld, user: str, dispute: str, content: bytes, media_type: str = "image/png", purpose: str = "message"
-) -> Response:
-    return world.client.post(
-        f"/v1/disputes/{dispute}/files",
-        params={"purpose": purpose},
-        content=content,
-        headers=world.as_(user, Content_Type=media_type),
-    )
-
-
-def kept(world: HttpWorld, user: str, dispute: str, content: bytes, media_type: str = "image/png") -> str:
-    return str(done(upload(world, user, dispute, content, media_type), 201)["sha256"])
-
-
-def at_the_platform(world: HttpWorld) -> str:
-    dispute = world.open_one()
-    done(world.act("owner", dispute, "seller-refuse", EXAMPLES["refuseRequest"]), 200)
-    done(world.act("buyer", dispute, "request-intervention", EXAMPLES["requestIntervention"]), 200)
-    done(world.act("agent", dispute, "accept-dispute"), 200)
-    return dispute
 
 
 # --- the roads of a shop's file -------------------------------------------------------------------------------------

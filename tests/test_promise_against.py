@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from service.domain.attached_promise import MONEY, Attached
 from service.domain.cleared_words import RELAYED_ACTIONS
 from service.domain.contradictions import Terms, against_order, against_told
-from service.domain.errors import Refusal
 from service.domain.promise_text import WORDINGS, OrderFacts
 from service.flows.confirm_promise import Correction, correct
 from service.flows.heard import Outcome, PromiseFound
@@ -24,6 +23,7 @@ from service.flows.receive_reply import Said, receive_reply
 from service.flows.serve_ticket import TicketAnswer, TicketWanted, issue_manual_ticket, respond
 from service.flows.tell_buyer import list_told
 from service.store import tables
+from tests.judge import refused
 from tests.promise_world import ask, new_name, press, promise_of, relay, say, set_columns
 from tests.world import AGENT, BUYER, OWNER, SEAT, START, SUPERVISOR, World, new_world
 
@@ -36,13 +36,6 @@ MADE_TO_ORDER = OrderFacts(refundable_fen=5_000, custom_made=True, ship_by=NOON_
 def world(database: str, tmp_path: Path) -> Iterator[World]:
     with new_world(database, tmp_path) as made:
         yield made
-
-
-def refused(code: str, action: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        action()
-    assert caught.value.code == code
-    return caught.value
 
 
 def facts(world: World, dispute: str, kind: str) -> list[dict[str, Any]]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from service.domain.errors import Refusal
 from service.flows.confirm_promise import Proof, fulfil
 from service.flows.context import Context
 from service.flows.exchange_messages import Said as Chat
@@ -22,7 +21,7 @@ from service.flows.take_orders import Parcel, take_parcel
 from service.store import tables
 from service.store.writes import Plan
 from tests.clockwork import fire
-from tests.judge import PIXEL, upload
+from tests.judge import PIXEL, refused, upload
 from tests.promise_world import ask, new_name, press, promise_of, relay, say
 from tests.world import AGENT, BUYER, MARKETPLACE, OWNER, World, new_world
 
@@ -34,13 +33,6 @@ LATER = "明天18点前回复您"
 def world(database: str, tmp_path: Path) -> Iterator[World]:
     with new_world(database, tmp_path) as made:
         yield made
-
-
-def refused(code: str, action: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        action()
-    assert caught.value.code == code
-    return caught.value
 
 
 def told(world: World, text: str) -> tuple[str, str, str, datetime]:

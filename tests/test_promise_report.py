@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.domain.errors import Refusal
 from service.flows.open_dispute import withdraw
 from service.flows.report_promises import PromiseReport, report_promises
 from service.flows.take_orders import Parcel, take_parcel
 from service.store import tables
 from tests.clockwork import fire
+from tests.judge import refused
 from tests.over_http import SHOP, new_http_world
 from tests.promise_world import ask, press, promise_of, relay, say
 from tests.world import AGENT, AUDITOR, BUYER, MARKETPLACE, OTHER_OWNER, OWNER, SEAT, SUPERVISOR, World, new_world
@@ -27,13 +27,6 @@ SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 def world(database: str, tmp_path: Path) -> Iterator[World]:
     with new_world(database, tmp_path) as made:
         yield made
-
-
-def refused(code: str, action: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        action()
-    assert caught.value.code == code
-    return caught.value
 
 
 def told(world: World, text: str, *, until: str = "relay") -> tuple[str, str, datetime]:

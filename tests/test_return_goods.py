@@ -32,7 +32,7 @@ from service.store.disputes import load_case
 from service.store.timers import timer_id
 from service.store.writes import Plan
 from tests.clockwork import fire
-from tests.judge import PIXEL, upload
+from tests.judge import PIXEL, refused, upload
 from tests.over_http import HttpWorld, new_http_world
 from tests.world import BUYER, MARKETPLACE, OTHER_BUYER, OTHER_OWNER, OWNER, SEAT, World, new_world
 
@@ -79,13 +79,6 @@ def scan(world: World, state: str, *, at: datetime | None = None, number: str = 
 
 def state_of(world: World, dispute: str) -> str:
     return world.row(tables.Dispute, id=dispute).state
-
-
-def refused(code: str, action: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        action()
-    assert caught.value.code == code
-    return caught.value
 
 
 # --- shipping -------------------------------------------------------------------------------------------------------

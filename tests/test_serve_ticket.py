@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from service.flows.serve_ticket import (
 from service.store import tables
 from service.store.disputes import load_case
 from tests.clockwork import fire
-from tests.judge import PIXEL, upload
+from tests.judge import PIXEL, refused, upload
 from tests.over_http import HttpWorld, new_http_world
 from tests.world import AGENT, AUDITOR, BUYER, OTHER_AGENT, OTHER_OWNER, OWNER, SEAT, SUPERVISOR, World, new_world
 
@@ -70,13 +70,6 @@ def ticket_of(world: World, ticket: str) -> tables.Ticket:
 def overdue(world: World, ticket: str) -> None:
     """Let the ticket's time pass."""
     fire(world, at=ticket_of(world, ticket).due_at + SECOND)
-
-
-def refused(code: str, action: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        action()
-    assert caught.value.code == code
-    return caught.value
 
 
 # --- issuing --------------------------------------------------------------------------------------------------------

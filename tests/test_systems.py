@@ -22,6 +22,7 @@ from service.flows.take_orders import LineSnapshot, OrderSnapshot, OrderTaken, P
 from service.store import tables
 from service.store.signing import signed_headers
 from service.store.writes import Plan
+from tests.judge import refused
 from tests.one_of_each import EXAMPLES
 from tests.over_http import HttpWorld, new_http_world
 from tests.world import MARKETPLACE, World, new_world
@@ -53,13 +54,6 @@ def push(world: World, order: OrderSnapshot) -> OrderTaken:
 
 def line_of(world: World, line: str = "line-1") -> tables.OrderLine:
     return world.row(tables.OrderLine, id=line)
-
-
-def refused(code: str, action: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        action()
-    assert caught.value.code == code
-    return caught.value
 
 
 def _set(world: World, model: Any, key: str, **columns: object) -> None:

@@ -40,6 +40,7 @@ from service.store.buyer_channel import say_to_buyer
 from service.store.words import words_of
 from service.store.writes import Plan
 from tests.clockwork import fire
+from tests.judge import refused
 from tests.over_http import HttpWorld, new_http_world
 from tests.promise_world import ask, new_name, press, promise_of, relay, say, set_columns
 from tests.world import (
@@ -70,13 +71,6 @@ def world(database: str, tmp_path: Path) -> Iterator[World]:
 def edge(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
     with new_http_world(database, tmp_path) as made:
         yield made
-
-
-def refused(code: str, action: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        action()
-    assert caught.value.code == code
-    return caught.value
 
 
 def write(world: World, dispute: str, text: str, actor: Any = AGENT) -> str:

@@ -8,9 +8,10 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from service.api.listing import look_page
 from service.api.outcomes import OutcomeBody, outcome_responses, shape_outcome
-from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, link_header
-from service.api.perform import Shaped, look, perform
+from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset
+from service.api.perform import Shaped, perform
 from service.api.shapes import TEXT, Id, Instant, Page, instant_text
 from service.api.terms import allow
 from service.domain.staff import Role
@@ -87,17 +88,15 @@ async def get_all(
 ) -> Response[Page[ContactAttemptView]]:
     """For the shop, the platform and auditors; refused attempts too."""
     after = 0 if cursor is None else min(int(str(LISTING.read(cursor)[0])), 2**31 - 1)
-    next_cursor: list[str | None] = []
-
-    def shape(ctx: Context, found: list[AttemptSeen]) -> Shaped:
-        more = LISTING.write(found[limit - 1].attempt.seq) if len(found) > limit else None
-        next_cursor.append(more)
-        return Shaped(200, Page([_view(each) for each in found[:limit]], more))
-
-    response = await look(request, lambda ctx: list_calls(ctx, str(dispute_id), after_seq=after, limit=limit), shape)
-    path = f"/v1/disputes/{dispute_id}/contact-attempts"
-    response.headers["Link"] = link_header(path, {"limit": limit}, next_cursor=next_cursor[-1])
-    return response
+    return await look_page(
+        request,
+        f"/v1/disputes/{dispute_id}/contact-attempts",
+        lambda ctx: list_calls(ctx, str(dispute_id), after_seq=after, limit=limit),
+        lambda _, row: _view(row),
+        keyset=LISTING,
+        position=lambda row: row.attempt.seq,
+        limit=limit,
+    )
 
 
 def _view(seen: AttemptSeen) -> ContactAttemptView:
