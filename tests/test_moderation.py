@@ -214,6 +214,13 @@ def test_a_negation_in_another_clause_excuses_nothing(rules: CompiledRules) -> N
     assert "diversion" in judged("能不能加个微信", rules).categories
 
 
+def test_who_warns_of_others_may_say_in_the_next_clause_what_they_do(rules: CompiledRules) -> None:
+    """`unless_earlier`: 骗子冒充… excuses to the end of its sentence, not beyond, and nothing that stands before it."""
+    assert not judged("近期有骗子冒充本店,说丢件了,让您加微信", rules).findings
+    assert "diversion" in judged("近期有骗子冒充本店。加我微信", rules).categories
+    assert "diversion" in judged("加我微信核对,最近有人冒充本店", rules).categories
+
+
 @pytest.mark.parametrize("channel", ["inquiry", "ticket", "note"])
 def test_a_dated_commitment_to_the_platform_is_no_overpromise(rules: CompiledRules, channel: str) -> None:
     """D14: in an inquiry a plain dated commitment is what is wanted."""

@@ -44,6 +44,7 @@ class CompiledRule:
     within: int | None
     before: int | None
     after: int | None
+    earlier: int | None
     next: int | None
     anywhere: int | None
     single: int  # bits of the slots that make it guilty without others
@@ -167,6 +168,7 @@ def _compile_rule(rule: Rule, slots: Slots, common: int | None) -> CompiledRule:
     within = slots.number(rule.unless_within, _BARE, excuses=True)
     before = slots.number(rule.unless_before, _BARE, excuses=True)
     after = slots.number(rule.unless_after, _BARE, excuses=True)
+    earlier = slots.number(rule.unless_earlier, _BARE, excuses=True)
     following = slots.number(rule.unless_next, _BARE, excuses=True)
     anywhere = slots.number(rule.unless_anywhere, _BARE, excuses=True)
     return CompiledRule(
@@ -180,10 +182,13 @@ def _compile_rule(rule: Rule, slots: Slots, common: int | None) -> CompiledRule:
         within=within,
         before=before,
         after=after,
+        earlier=earlier,
         next=following,
         anywhere=anywhere,
         single=bits_of(slot for slot in (any_slot, alone_slot, cue_slot) if slot is not None),
-        excuses=bits_of(slot for slot in (*unless, within, before, after, following, anywhere) if slot is not None),
+        excuses=bits_of(
+            slot for slot in (*unless, within, before, after, earlier, following, anywhere) if slot is not None
+        ),
     )
 
 

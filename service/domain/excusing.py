@@ -1,4 +1,4 @@
-"""What excuses a hit: an innocent phrase that claims its characters, a negation before it, a warning after it."""
+"""What excuses a hit: an innocent phrase that claims its characters, a negation before it, a warning around it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ class Excuses:
         self._phrases = [places for places in phrases if places]
         self._before = reading.places(compiled.before)
         self._after = reading.places(compiled.after)
+        self._earlier = reading.places(compiled.earlier)
         self._next = reading.places(compiled.next)
         self._not_negation = not_negation
 
     def excuse(self, span: Span, words: list[Span]) -> bool:
         """Whether a hit is innocent, or negated, or warned of. `words` are those that it is made of."""
         if self._is_innocent(span, words) or (self._next.all and self._is_part_of_a_name(span)):
+            return True
+        if self._earlier.all and self._is_told_of(span):
             return True
         return bool(self._before.all or self._after.all) and self._is_negated(span, words)
 
@@ -58,6 +61,14 @@ class Excuses:
             not self._reading.is_split_by(hit.start, place.end, clauses=True)
             for place in _between(self._next, hit.last, hit.last + 1)
         )
+
+    def _is_told_of(self, span: Span) -> bool:
+        """Whether a word before the hit, in its sentence, says that others do so: 骗子冒充客服,让您加微信."""
+        index = bisect_left(self._earlier.firsts, self._reading.ranked(*span).first)
+        if not index:
+            return False
+        nearest = self._earlier.all[index - 1]
+        return nearest.end <= span[0] and not self._reading.is_split_by(nearest.start, span[0], clauses=False)
 
     def _is_negated(self, span: Span, words: list[Span]) -> bool:
         """Whether a negation stands before the hit in its clause, or between its words, or a warning after it."""

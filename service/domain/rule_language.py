@@ -122,6 +122,7 @@ class Rule:
     unless_within: tuple[str, ...] = ()  # innocent phrases that the hit contains
     unless_before: tuple[str, ...] = ()
     unless_after: tuple[str, ...] = ()
+    unless_earlier: tuple[str, ...] = ()  # before the hit, in any clause of its sentence: 骗子冒充客服
     unless_next: tuple[str, ...] = ()  # right behind the hit: 猪头面具
     unless_anywhere: tuple[str, ...] = ()
     unless_facts: tuple[str, ...] = ()
