@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from service.domain.promise_draft import REFUNDS, Draft, same
 from service.domain.promise_neighbours import Neighbours
 from service.domain.promise_question import Ask
-from service.domain.promise_scope import FREED, TURNING
+from service.domain.promise_scope import FREED, MOCKING, TURNING
 from service.domain.promise_statement import Reading, Statement
 
 
@@ -13,11 +16,14 @@ def drafts_of(reading: Reading, asks: tuple[Ask, ...]) -> list[Draft]:
     """The promises of a reading: its own, completed from the question, and what answers the question."""
     walked = Neighbours(reading, asks)
     own = walked.drafts()
-    if not walked.asks:
-        return [_open(draft) for draft in own]
-    answers = Answers(reading, walked.asks)
-    answers.complete(own)
-    return [_open(draft) for draft in own] + answers.drafts(own)
+    if walked.asks:
+        answers = Answers(reading, walked.asks)
+        answers.complete(own)
+        own += answers.drafts(own)
+    if reading.cues.whole & MOCKING.bit:
+        for draft in own:
+            draft.wording = "hedged" if draft.wording == "unconditional" else draft.wording
+    return [_open(draft) for draft in own]
 
 
 def _open(draft: Draft) -> Draft:
@@ -25,6 +31,9 @@ def _open(draft: Draft) -> Draft:
     if draft.some and draft.amount is None and draft.share is None and draft.wording == "unconditional":
         draft.wording = "hedged"
     return draft
+
+
+_AGREEING: Final = re.compile(r"[嗯哦是对没确]")  # 是的 to 今天发不了是吗
 
 
 class Answers:
@@ -106,6 +115,8 @@ class Answers:
                 draft.due_at = statement.deadline.due_at
             if statement.amount is not None or statement.share is not None:
                 draft.amount, draft.share, draft.full = statement.amount, statement.share, False
+            if ask.denied and not elliptic:
+                draft.wording = "refused" if _AGREEING.match(self.reading.text, statement.start) else "hedged"
             drafts.append(draft)
         return drafts
 

@@ -39,7 +39,7 @@ _JUDGED: Final = (
 )
 _FIELD_WORDS: Final = re.compile(
     r"最晚|最迟|至迟|不超过|不晚于|不对|(?:说|打|写|搞|看|记)错了?|更正|改为|改成|改到|应为|是|不是|哦不|啊不"
-    r"|不不|就|那|吧|会|补|转|打|付|发放|给券|发券|取件?|上门取?|来取|去取|差价|差|补偿|赔偿|红包|支付|打过去|转过去|汇过去|汇|账户|只能|打给|转给|(?<=给)(?:他|她|客户|买家|客人|您|你)|认了?|的|在|一共|总共|共|可以|能|全部|到|金额|时间|至少|给"
+    r"|不不|就|那|吧|会|补|转|打|付|发放|给券|发券|取件?|上门取?|来取|去取|差价|差|补偿|赔偿|红包|约(?:的|好|在)|(?:就)?有(?:快递员?|人|小哥|师傅)|支付|整单|整|款子|货款|款|活动|嘛|呀|呗|了|哈|的事儿?|不过|但是?|只|要?(?:拖|等|晚|改)到|搞定|搞得定|弄好|办好|到位|原路(?:返回|回去|退回)?|到(?:您|他|她|客户|买家)?的?(?:账上?|账户|余额|卡里?|微信|支付宝|手里?|手上)|打过去|转过去|汇过去|汇|账户|只能|打给|转给|(?<=给)(?:他|她|客户|买家|客人|您|你)|认了?|的|在|一共|总共|共|可以|能|全部|到|金额|时间|至少|给"
 )
 
 
@@ -165,7 +165,7 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Claus
     statement.tone = "hedged" if hedged or vague else "unconditional"
     if cues & scope.CARRIAGE.bit and scope.CARRIAGE.search(core) and not has_fields:
         statement.kind = "filler"
-    elif cues & words.CONDITION.bit and words.CONDITION.search(whole):
+    elif cues & words.CONDITION.bit and words.CONDITION.search(whole) and not words.NARRATIVE.search(whole):
         statement.kind = "condition"
         statement.backward = words.BACKWARD_CONDITION.search(whole) is not None
         statement.event = words.EVENT.search(whole) is not None
@@ -182,8 +182,10 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Claus
             statement.tone = "hedged"
     elif hedged and words.FILLER.fullmatch(unhedged):
         statement.kind = "bare" if has_fields else "hedge"
-    elif has_fields and words.FILLER.fullmatch(_only_field_words(core)):
+    elif has_fields and words.FILLER.fullmatch(_only_field_words(unhedged if statement.latest else core)):
         statement.kind = "bare"
+        if statement.latest:
+            statement.tone = "unconditional"
         if core.endswith("吧") and (_VAGUE_COUNT.search(whole) or _VAGUE_DAY.search(whole)):
             statement.tone = "hedged"
     elif (
@@ -196,6 +198,8 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Claus
         statement.kind = "filler"
     if statement.kind in ("other", "deferring", "generic", "bare"):
         _judge_strings(statement, core, whole, cues)
+    if statement.kind == "generic":
+        statement.firm = has_fields and statement.tone == "unconditional" and understood(core)
     if statement.kind in ("other", "generic", "deferring"):
         _judge_strange(statement, core, whole)
 
@@ -219,6 +223,8 @@ def _judge_strings(statement: Statement, core: str, whole: str, cues: int) -> No
         statement.kind, statement.backward = "condition", True
     elif statement.kind == "bare":
         return
+    elif cues & scope.HARD_DOUBT.bit and scope.HARD_DOUBT.search(whole):
+        statement.doubting = True
     elif (
         cues & scope.DOUBT.bit and (doubt := scope.DOUBT.search(whole)) is not None and not scope.NO_DOUBT.search(whole)
     ):

@@ -112,7 +112,7 @@ def _read_clause(clause: Clause, reading: Reading, said_at: datetime, saying_sen
         demanded = clause.find(words.DEMANDING, a, b)
     said_before = saying_sentence == clause.sentence
     own = (demanded is not None or said_before) and own_voice(clause, demanded)
-    if said is not None:
+    if said is not None and not words.I_TOO.search(clause.text, said.end(), b):
         saying_sentence = clause.sentence
     elif said_before and own:
         saying_sentence = -1
@@ -132,7 +132,7 @@ def _read_aside(clause: Clause, reading: Reading, saying_sentence: int) -> int:
     text = clause.text[clause.start : clause.end]
     judged = aside(text, clause.cues, clause.asked, BLANK in text)
     polite = judged.statement.kind == "filler" and not judged.says
-    if judged.says:
+    if judged.says and not words.I_TOO.search(text):
         saying_sentence = clause.sentence
     elif saying_sentence == clause.sentence and not polite:
         demanded = clause.find(words.DEMANDING, clause.start, clause.end)

@@ -8,13 +8,14 @@ from typing import Final
 
 from service.domain.promise_draft import REFUNDS, Draft, same, take_fields, takes_back
 from service.domain.promise_question import Ask, action_of
-from service.domain.promise_scope import BEYOND, GOODS_SENT, PAUSE, VOUCHER
+from service.domain.promise_scope import BEYOND, GOODS_SENT, NAMED, PAUSE, VOUCHER
 from service.domain.promise_statement import Reading, Statement
 
 _LOOK_BACK_MAX: Final = 20  # choice: how many earlier promises of a text a new one is compared with
 _CLAUSE_GAP_MAX: Final = 8  # choice: characters between the two verbs of one clause
 _GOODS_BACK: Final = frozenset(("refund", "partial_refund", "exchange", "resend", "compensate"))
-_PAYING: Final = frozenset(("打款", "转账给", "到账"))
+_PAYING: Final = frozenset(("打款", "转账给", "到账", "打过去", "转过去", "汇过去"))
+_PAID_INTO: Final = ("打给", "打到", "打进", "转给", "转到", "汇给", "汇到")
 _DOING: Final = frozenset(("act", "bare", "generic", "yes"))
 _SENDING: Final = frozenset(("ship", "resend", "exchange"))
 
@@ -90,7 +91,7 @@ class Neighbours:
         draft.some = statement.some
         if self.pending is not None:
             self._take_pending(draft)
-        if statement.verb in _PAYING and self._paid_by(draft):
+        if (statement.verb in _PAYING or statement.verb.startswith(_PAID_INTO)) and self._paid_by(draft):
             return
         if draft.action == "ship" and self._sends_voucher(draft, statement):
             return
@@ -111,7 +112,7 @@ class Neighbours:
     def _timed_beside(self, index: int) -> bool:
         """重发一件,这周五前; 今天5点前,我回复您: the time that an act lacks is all that the clause beside it says."""
         before, after = self.pending, self.reading.statements[index + 1 : index + 2]
-        beside = [each for each in (before, *after) if each is not None and each.kind == "bare"]
+        beside = [each for each in (before, *after) if each is not None and (each.kind == "bare" or each.firm)]
         sentence = self.reading.statements[index].sentence
         return any(each.deadline and each.tone == "unconditional" and each.sentence == sentence for each in beside)
 
@@ -174,6 +175,9 @@ class Neighbours:
                 ):
                     self._merge(earlier, draft)
                     return
+                if self._carries_on(earlier, draft, statement):
+                    earlier.due_at, earlier.end = draft.due_at, draft.end
+                    return
             if not same(earlier.action, draft.action) or earlier.wording == "refused":
                 continue
             if draft.wording == "refused":
@@ -211,6 +215,13 @@ class Neighbours:
         earlier.due_at = earlier.due_at or draft.due_at
         earlier.end = max(earlier.end, draft.end)
         return True
+
+    def _carries_on(self, earlier: Draft, draft: Draft, statement: Statement) -> bool:
+        """给您换新的概率大,月底寄: a bare sending tells when of the exchange before it, and is no firmer."""
+        if earlier.wording not in ("hedged", "conditional") or earlier.due_at is not None:
+            return False
+        said = self.reading.text[statement.start : statement.end]
+        return draft.sentence - earlier.sentence <= 1 and not NAMED.search(said)
 
     def _repeats(self, earlier: Draft, draft: Draft) -> bool:
         """Whether a draft only goes on about the earlier one: nothing in it contradicts."""
@@ -378,6 +389,11 @@ class Neighbours:
     def _since(self, sentence: int) -> Iterator[Draft]:
         return takewhile(lambda draft: draft.sentence >= sentence, reversed(self.found))
 
+    def _on_no(self, statement: Statement, index: int) -> None:
+        """让我今天退款,办不到: a short no of its own beside a promise takes the firmness out of it."""
+        if statement.deadline is None and statement.end - statement.start <= _CLAUSE_GAP_MAX:
+            self._soften(statement.sentence - (statement.sentence not in self.acting))
+
     def _on_other(self, statement: Statement, index: int) -> None:
         if statement.correcting:
             self.correcting = True
@@ -390,6 +406,7 @@ _HANDLERS: Final[dict[str, Callable[[Neighbours, Statement, int], None]]] = {
     "condition": Neighbours._on_condition,
     "generic": Neighbours._on_generic,
     "hedge": Neighbours._on_hedge,
+    "no": Neighbours._on_no,
     "other": Neighbours._on_other,
     "proposal": Neighbours._on_proposal,
     "yes": Neighbours._on_yes,

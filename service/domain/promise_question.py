@@ -29,6 +29,14 @@ _CONDITION: Final = re.compile(
 )
 
 
+# 今天发不了是吗: asks whether it will not be done; 能不能退, 买家不想退了 do not.
+_DENYING: Final = re.compile(
+    r"(?<![能会是可要行同愿退发补赔换寄家户者他她您同])(?:您|你们?|商家|店铺|贵店|店里|您这边)?(?:是)?"
+    r"(?:(?<![能会可要愿])(?:不(?:打算|想|愿意?|同意|会|肯|准备|支持|接受|给|予|能)|拒绝|无法|没法|没办法)[^,。!?;]{0,8}[退发补赔换寄取]"
+    r"|[退发补赔换寄取](?:款|货|钱)?不(?:了|出|成|到))[^,。!?;]{0,6}(?:[,]?(?:对吗|是吗|是吧|对吧|是不是|对不对|吗|么|吧)[?]?)$"
+)
+
+
 class Ask(NamedTuple):
     """What a question asks to be done; `concrete` if a bare yes answers it."""
 
@@ -40,6 +48,7 @@ class Ask(NamedTuple):
     partial: bool
     concrete: bool
     tied: bool = False  # the question itself names a condition
+    denied: bool = False  # 您不打算退了,对吗: a yes is a no
 
 
 def asked_by(question: str, said_at: datetime) -> tuple[Ask, ...]:
@@ -67,7 +76,11 @@ def _asked_at(question: str, said_at: datetime) -> tuple[tuple[Ask, ...], bool]:
     hourly = any(deadline.hourly for deadline in reading.deadlines)
     if not asks:
         asks, hourly = _topic(text, said_at)
-    return tuple(ask._replace(tied=True) for ask in asks) if _CONDITION.search(text) else asks, hourly
+    if _CONDITION.search(text):
+        asks = tuple(ask._replace(tied=True) for ask in asks)
+    if _DENYING.search(text):
+        asks = tuple(ask._replace(denied=True) for ask in asks)
+    return asks, hourly
 
 
 # What a question is about, where it asks in other words than the grammar of replies knows: 具体发货时间?

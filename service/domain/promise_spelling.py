@@ -17,6 +17,7 @@ _TRADITIONAL_FORMS: Final = (
     "總願戲執揚擾揀撥擇揮攬攝數暫權極樣樓檻歡畢氣匯溝沒滿燒熱愛狀環碼積稅籤糾級紛終統編網騰營慮虛裝見規覺"
     "觸訂讓議記講設評誕詢詳誤誘誰諒謂謝貝負責敗質貴贈軌較邊進遲跡選遞鍾鈕錢銀鋪鏈錯長門陸險隨隱難黴韻頂須"
     "頒頻饋鳥黃齊刪機閉絲蘋適顆丟曬爛談鑑細贊闊範葉妝寧牀燈蓋維腦襪遙鏡專勸墊撫斷櫃夢潤獨盤穩褲詐誠誒賺車釋鐵閃鬧騙"
+    "夥傘淨華壓喫嗆囉壺婦帥簾廢歸懸慚掛摻擱曉橫溫濾貓畫癟種豎糧糉納紙罰勝膠髒訓賴輪輩鑰鉤鍋悶陽靚飯餅馱"
 )
 _SIMPLIFIED_FORMS: Final = (
     "发货赔偿补换寄个双台台条罐几两时间点钟后内号周礼这来还现产单处复复应该预计尽尽争证绝对问题们说称办过会给"
@@ -27,6 +28,7 @@ _SIMPLIFIED_FORMS: Final = (
     "总愿戏执扬扰拣拨择挥揽摄数暂权极样楼槛欢毕气汇沟没满烧热爱状环码积税签纠级纷终统编网腾营虑虚装见规觉"
     "触订让议记讲设评诞询详误诱谁谅谓谢贝负责败质贵赠轨较边进迟迹选递钟钮钱银铺链错长门陆险随隐难霉韵顶须"
     "颁频馈鸟黄齐删机闭丝苹适颗丢晒烂谈鉴细赞阔范叶妆宁床灯盖维脑袜遥镜专劝垫抚断柜梦润独盘稳裤诈诚诶赚车释铁闪闹骗"
+    "伙伞净华压吃呛啰壶妇帅帘废归悬惭挂掺搁晓横温滤猫画瘪种竖粮粽纳纸罚胜胶脏训赖轮辈钥钩锅闷阳靓饭饼驮"
 )
 _FORMAL_FORMS: Final = (
     "壹贰貳叁肆伍柒捌玖拾佰仟〇㈠㈡㈢㈣㈤㈥㈦㈧㈨㈩",
@@ -34,6 +36,8 @@ _FORMAL_FORMS: Final = (
 )
 TRADITIONAL: Final = {a: b for a, b in zip(_TRADITIONAL_FORMS, _SIMPLIFIED_FORMS, strict=True) if a != b}
 FORMAL_DIGITS: Final = dict(zip(*_FORMAL_FORMS, strict=True))
+# Dialect in the words of the grammar, one character for one: 唔好, 冇, 搞掂, 佢哋, 侬, 俺.
+_DIALECT: Final = dict(zip("帐唔冇哋咗嘅佢侬俺恁掂喽囖", "账不没们了的他你我您定啦啦", strict=True))
 _TENS: Final = "⑩⑽⒑➉➓❿"  # ten in one character: written 十 so that lengths stay
 _INVISIBLE: Final = (
     *range(0x200B, 0x2010),
@@ -63,6 +67,7 @@ def _table() -> dict[int, str | None]:
     for code in range(0xFF01, 0xFF5F):
         table[code] = chr(code - 0xFEE0)
     table.update({ord(a): b for a, b in (TRADITIONAL | FORMAL_DIGITS).items()})
+    table.update({ord(a): b for a, b in _DIALECT.items()})
     table.update({ord(ten): "十" for ten in _TENS})
     table.update({code: chr(code + 32) for code in range(ord("A"), ord("Z") + 1)})
     table.update({code: chr(code - 0xFEE0 + 32) for code in range(0xFF21, 0xFF3B)})
@@ -85,6 +90,61 @@ _LOOSE_SPACE: Final = re.compile(
 
 # A full-width comma between digits parts 退50\uff0c100 into two; only an ASCII one may part thousands.
 _WIDE_COMMA: Final = re.compile("(?<=[0-9\uff10-\uff19])\uff0c(?=[0-9\uff10-\uff19])")
+
+
+# Words of dialect, and what is typed for a word that sounds the same; each as long as what it stands for.
+_SAME_SOUND: Final = {
+    "听日": "明天",
+    "听朝": "明早",
+    "听晚": "明晚",
+    "明朝": "明天",
+    "今朝": "今天",
+    "补尝": "补偿",
+    "补常": "补偿",
+    "赔尝": "赔偿",
+    "赔常": "赔偿",
+    "陪偿": "赔偿",
+    "陪尝": "赔偿",
+    "陪付": "赔付",
+    "陪钱": "赔钱",
+    "退宽": "退款",
+    "退筐": "退款",
+    "退歀": "退款",
+    "腿款": "退款",
+    "褪款": "退款",
+    "推款": "退款",
+    "退返": "退还",
+    "补法": "补发",
+    "布发": "补发",
+    "补计": "补寄",
+    "补记": "补寄",
+    "记出": "寄出",
+    "计出": "寄出",
+    "发或": "发货",
+    "发伙": "发货",
+    "发获": "发货",
+    "发祸": "发货",
+    "换或": "换货",
+    "换伙": "换货",
+    "退或": "退货",
+    "铜钿": "钱款",
+    "傍黑": "傍晚",
+    "现再": "现在",
+    "推回": "退回",
+    "你在": "你再",
+    "您在": "您再",
+    "他在": "他再",
+}
+_SOUNDS: Final = re.compile(
+    "听[日朝晚]|[今明]朝(?!代|廷)|补[尝常法计记]|赔[尝常]|陪[偿尝付钱]|退[宽筐歀返]|[腿褪推]款|布发"
+    "|[记计]出(?=$|[,。!?哈哦的吧了 ])"
+    "|[发退换]或(?=$|[,。!?;哈哦的吧了 ])|[发换]伙|发[获祸]|铜钿|傍黑"
+    "|现再|推回(?=给|到)|(?<=给)[你您他]在(?=[发补寄换])"
+)
+
+
+def _sound(hit: re.Match[str]) -> str:
+    return _SAME_SOUND[hit[0]]
 
 
 class Spelled(NamedTuple):
@@ -141,6 +201,8 @@ def spell(text: str) -> Spelled:
     if "[" in text:
         text = _CHAT_PICTURE.sub(_blank, text)
     folded = text.translate(_TABLE) if _BEYOND.search(text) else _FOREIGN.sub(_form, text)
+    if _SOUNDS.search(folded):
+        folded = _SOUNDS.sub(_sound, folded)
     origin: list[int] | None = None
     if len(folded) != len(text):
         origin = [i for i, char in enumerate(text) if _TABLE.get(ord(char), "") is not None]

@@ -55,6 +55,7 @@ class Statement:
     strange: bool = False  # beside a promise, and not understood
     foreign: bool = False  # in somebody else's words
     untimed: bool = False  # 重发一件: no promise unless a time stands beside it
+    firm: bool = False  # 明天早上给您操作: a doing without a name, in plain words alone
     doubting: bool = False  # 不过我得问问: takes the firmness out of what stands beside it
 
     def __init__(self, start: int, end: int, sentence: int, kind: str) -> None:

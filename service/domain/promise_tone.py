@@ -10,7 +10,17 @@ from service.domain import promise_scope as scope
 from service.domain import promise_wording as words
 from service.domain.promise_actions import Act
 from service.domain.promise_pattern import Cued
-from service.domain.promise_plain import BLANK, COMMITTING, GOODS, OBJECT, PARTICLES, PLACE, understood
+from service.domain.promise_plain import (
+    BLANK,
+    CAUSE,
+    COMMITTING,
+    GOODS,
+    OBJECT,
+    PARTICLES,
+    PLACE,
+    WHICH_ONE,
+    understood,
+)
 from service.domain.promise_statement import Clause, Statement, within, without
 
 _LATE_NO: Final = Cued("_LATE_NO", r"不行|不可以|做不到|没办法|办不到|来不及|不现实|有困难|不太可能|不可能")
@@ -33,7 +43,9 @@ _FACTUAL: Final = (
 )
 _NEGATED: Final = words.DOUBLE_NO.bit | words.REFUSAL.bit | words.UNABLE_TAIL.bit | _LATE_NO.bit
 _TURNING: Final = _NOT_OWN | _FACTUAL | _NEGATED | words.ASKING.bit | words.CONDITION.bit | _POLICY.bit
-_SOFTENING: Final = words.LOOKING_INTO.bit | words.HEDGE.bit | words.SOFT_END.bit | scope.LITTLE.bit
+_SOFTENING: Final = (
+    words.LOOKING_INTO.bit | words.HEDGE.bit | words.SOFT_END.bit | scope.LITTLE.bit | scope.HARD_DOUBT.bit
+)
 
 
 def tone_of(statement: Statement, act: Act, act_end: int, clause: Clause, said_at: datetime) -> str:
@@ -117,11 +129,13 @@ def _is_plain(statement: Statement, act_end: int, clause: Clause) -> bool:
         if object_named and understood(without(text, a, act_end, spans, BLANK)):
             return True
         left = GOODS.sub("", left)
+    elif statement.action in _MONEY_ACTIONS:
+        left = WHICH_ONE.sub("", left)  # 那个坏了的扣子补您8元
     if statement.action == "reply_later":
         left = _CHECKED.sub("", left)
     if statement.action == "pickup":
         left = _BOOKED.sub("", left)  # 约的明天取件
-    return understood(PLACE.sub("", left))
+    return understood(PLACE.sub("", CAUSE.sub("", left)))
 
 
 def _commits(statement: Statement, act: Act, act_end: int, clause: Clause) -> bool:
@@ -154,6 +168,8 @@ def _is_hedged(statement: Statement, act: Act, clause: Clause) -> bool:
     if statement.latest and deadline is not None and not deadline.soft and amount is None:
         return clause.find(words.HEDGE, deadline.start, statement.end) is not None
     if (deadline is not None and deadline.soft) or (amount is not None and amount.vague):
+        return True
+    if clause.find(scope.HARD_DOUBT, clause.start, clause.end):
         return True
     if act.action in _MONEY_ACTIONS and amount is None and clause.find(scope.LITTLE, statement.start, statement.end):
         return True
