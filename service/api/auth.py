@@ -62,12 +62,13 @@ class _Remembered:
 
     generation: int
     checked_at: int
-    claims: dict[str, Any]
+    expires_at: float
+    who: Actor
 
     def still_good(self, *, generation: int, now: int) -> bool:
         """True while the keys are the same, the clock has not gone back, and it has not expired."""
         same_keys = generation == self.generation
-        return same_keys and self.checked_at <= now and now - LEEWAY_SECONDS < self.claims["exp"]
+        return same_keys and self.checked_at <= now and now - LEEWAY_SECONDS < self.expires_at
 
 
 class TokenVerifier:
@@ -84,23 +85,25 @@ class TokenVerifier:
         self._now = now
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
 
-    async def verify(self, token: str) -> dict[str, Any]:
-        """The claims of a good token.
+    async def verify(self, token: str) -> Actor:
+        """Who a good token says is asking.
 
         Raises:
-            Refusal: `token_invalid`, `token_expired` (401), or `identity_unavailable` (503).
+            Refusal: `token_invalid`, `token_expired` (401), what `actor_of_claims` says (403), or
+                `identity_unavailable` (503).
         """
         await self._keys.require_fresh()
         now = int(self._now().timestamp())
         known = self._remembered.get(token)
         if known is not None and known.still_good(generation=self._keys.generation, now=now):
-            return known.claims
+            return known.who
         claims = await self._verified(token)
         self._require_claims(claims, now=now)
-        self._remembered[token] = _Remembered(self._keys.generation, now, claims)
+        who = actor_of_claims(claims)
+        self._remembered[token] = _Remembered(self._keys.generation, now, claims["exp"], who)
         if len(self._remembered) > REMEMBERED_TOKENS_MAX:
             self._remembered.popitem(last=False)
-        return claims
+        return who
 
     async def _verified(self, token: str) -> dict[str, Any]:
         if len(token) > TOKEN_CHARS_MAX or not _TOKEN.match(token):
@@ -251,7 +254,7 @@ class Authenticator:
             raise token_invalid()
         if credentials.startswith("rk_"):
             return await self._system(credentials)
-        return actor_of_claims(await self._tokens.verify(credentials))
+        return await self._tokens.verify(credentials)
 
     async def _system(self, text: str) -> Actor:
         match = _API_KEY.match(text)

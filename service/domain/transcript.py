@@ -106,13 +106,11 @@ def require_canonical(value: object) -> None:
     elif value is None or isinstance(value, bool):
         return
     elif isinstance(value, int):
-        if abs(value) > INTEGER_MAX:
+        if not -INTEGER_MAX <= value <= INTEGER_MAX:
             raise NotCanonical("integer_too_large", zh="整数过大", en="Integers stay below 2^53")
     elif isinstance(value, dict | Mapping):
         for key, item in value.items():
-            if not isinstance(key, str) or max(key, default="") > _LAST_OF_THE_BMP:
-                raise NotCanonical("key_not_storable", zh="键名无效", en="Keys are strings of the BMP")
-            require_canonical(key)
+            _require_key(key)
             require_canonical(item)
     elif isinstance(value, list | tuple) or (isinstance(value, Sequence) and not isinstance(value, bytes | bytearray)):
         for item in value:
@@ -121,6 +119,12 @@ def require_canonical(value: object) -> None:
         raise NotCanonical(
             "value_not_storable", zh="值无法保存", en="No floats, bytes or other objects", got=type(value).__name__
         )
+
+
+def _require_key(key: object) -> None:
+    if not isinstance(key, str) or (not key.isascii() and max(key) > _LAST_OF_THE_BMP):
+        raise NotCanonical("key_not_storable", zh="键名无效", en="Keys are strings of the BMP")
+    require_canonical(key)
 
 
 def disclosure(*, salt: bytes, name: str, value: object) -> Disclosure:
