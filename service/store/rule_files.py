@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 
 from service.store.rule_yaml import BadPack, Where, line_of, parsed
 
@@ -72,9 +72,9 @@ def checked(content: bytes, name: str, schema: dict[str, Any], kind: str) -> tup
     if len(content) > FILE_BYTES_MAX:
         raise BadPack(name, 1, f"longer than {FILE_BYTES_MAX} bytes")
     value, where = parsed(content, name)
-    validator = jsonschema.Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": schema["$defs"]})
-    problem = jsonschema.exceptions.best_match(validator.iter_errors(value))
-    if problem is not None:
-        spot = tuple(problem.absolute_path)
-        raise BadPack(name, line_of(where, spot), f"{'/'.join(map(str, spot)) or 'file'}: {problem.message[:300]}")
+    validator = jsonschema_rs.Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": schema["$defs"]})
+    if not validator.is_valid(value):
+        problems = ((tuple(each.instance_path), each.message) for each in validator.iter_errors(value))
+        spot, says = min(problems, key=lambda problem: line_of(where, problem[0]))
+        raise BadPack(name, line_of(where, spot), f"{'/'.join(map(str, spot)) or 'file'}: {says[:300]}")
     return value, where
