@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ def postgres() -> Iterator[URL]:
     """The maintenance database of this worker's throw-away PostgreSQL, or of the server TEST_PG_URL names."""
     with postgres_server() as address:
         yield address
+        maintenance(address).dispose()
 
 
 @pytest.fixture(scope="session")
@@ -137,10 +139,14 @@ def create_all(engine: Engine) -> None:
     engine.dispose()
 
 
-def statements(maintenance: URL, *lines: str) -> None:
+def statements(address: URL, *lines: str) -> None:
     """Run statements that cannot stand in a transaction, such as `create database`."""
-    engine = create_engine(maintenance, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
+    with maintenance(address).connect() as connection:
         for line in lines:
             connection.execute(text(line))
-    engine.dispose()
+
+
+@cache
+def maintenance(address: URL) -> Engine:
+    """One connection for all databases that are made and dropped."""
+    return create_engine(address, isolation_level="AUTOCOMMIT")

@@ -38,7 +38,7 @@ class HttpWorld(World):
             worker_threads=4,
             rules_dir=rules_dir,
         )
-        with patch.object(wiring, "load_rule_book", compiled_once):  # the same rules, compiled once per process
+        with wired_cheaply():
             self.app = create_app(settings, now=lambda: self.now, tick=False)
         parts: Parts = self.app.state.parts
         self.database, self.house = parts.database, parts.house
@@ -90,6 +90,16 @@ class HttpWorld(World):
         answer = self.post("buyer", "/disputes", body)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
+
+
+@contextmanager
+def wired_cheaply() -> Iterator[None]:
+    """The same rules, compiled once per process, and no document: tests/test_contract.py has that of the whole."""
+    with (
+        patch.object(wiring, "load_rule_book", compiled_once),
+        patch.object(wiring, "openapi_config", lambda: None),
+    ):
+        yield
 
 
 @contextmanager

@@ -26,6 +26,8 @@ HOW_TO_INSTALL = (
 )
 START_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 20
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES_MIN = 4 * 2**30  # two workers' clusters, each with a log of up to 1 GiB; a container may have 64 MiB
 ATTEMPTS = 3  # another process may take the free port between our looking and PostgreSQL's binding
 
 # Durability is what a throw-away server does not need; everything that decides a query's result stays at its default.
@@ -83,7 +85,7 @@ def postgres_server(*, durable: bool = False) -> Iterator[URL]:
     binaries = server_binaries()
     if binaries is None:
         raise RuntimeError(HOW_TO_INSTALL)
-    with _private_directory() as (directory, user):
+    with _private_directory(None if durable else _memory()) as (directory, user):
         _create_cluster(binaries, directory, user)
         server, port = _start(binaries, directory, user, DURABLE if durable else SETTINGS)
         try:
@@ -92,10 +94,16 @@ def postgres_server(*, durable: bool = False) -> Iterator[URL]:
             _stop(server)
 
 
+def _memory() -> Path | None:
+    """Where files are made in memory, if there is room: a test's database is some 500 files, slow to make on a disk."""
+    roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES_MIN
+    return MEMORY if roomy else None
+
+
 @contextlib.contextmanager
-def _private_directory() -> Iterator[tuple[Path, dict[str, Any]]]:
+def _private_directory(where: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
     """A directory for one cluster, and the Popen arguments that drop root: PostgreSQL refuses to run as root."""
-    directory = Path(tempfile.mkdtemp(prefix="gongduan-pg-"))
+    directory = Path(tempfile.mkdtemp(prefix="gongduan-pg-", dir=where))
     user: dict[str, Any] = {}
     try:
         if os.geteuid() == 0:
