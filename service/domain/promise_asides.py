@@ -12,6 +12,9 @@ from service.domain.promise_amount import MONEY, find_sums
 from service.domain.promise_plain import BLANK, understood
 from service.domain.promise_statement import Clause, Statement, without
 
+_NOT_DOING: Final = re.compile(
+    rf"(?<!这就)(?<!马上)(?<!现在)去|银行|快递|平台|系统|厂家|{words.REFUSAL.pattern}"
+)  # 去处理, 银行处理3天
 _ANSWER_CHARS_MAX: Final = 24  # choice: a longer clause is no bare yes
 _BARE_EVENT_CHARS_MAX: Final = 6  # choice: 样品确认, 换个地址 and the like are short; who explains himself is longer
 _NUMBER_CHARS_MAX: Final = 16  # choice: a sum in words with what may stand about it
@@ -39,7 +42,7 @@ _JUDGED: Final = (
 )
 _FIELD_WORDS: Final = re.compile(
     r"最晚|最迟|至迟|不超过|不晚于|不对|(?:说|打|写|搞|看|记)错了?|更正|改为|改成|改到|应为|是|不是|哦不|啊不"
-    r"|不不|就|那|吧|会|补|转|打|付|发放|给券|发券|取件?|上门取?|来取|去取|差价|差|补偿|赔偿|红包|约(?:的|好|在)|(?:就)?有(?:快递员?|人|小哥|师傅)|支付|整单|整|款子|货款|款|活动|嘛|呀|呗|了|哈|的事儿?|不过|但是?|只|要?(?:拖|等|晚|改)到|搞定|搞得定|弄好|办好|到位|原路(?:返回|回去|退回)?|到(?:您|他|她|客户|买家)?的?(?:账上?|账户|余额|卡里?|微信|支付宝|手里?|手上)|打过去|转过去|汇过去|汇|账户|只能|打给|转给|(?<=给)(?:他|她|客户|买家|客人|您|你)|认了?|的|在|一共|总共|共|可以|能|全部|到|金额|时间|至少|给"
+    r"|不不|就|那|吧|会|补|转|打|付|发放|给券|发券|取件?|上门取?|来取|去取|差价|差|补偿|赔偿|红包|约(?:的|好|在)|(?:就)?有(?:快递员?|人|小哥|师傅)|支付|整单|整|款子|货款|款|活动|嘛|呀|呗|了|哈|的事儿?|不过|但是?|只|要?(?:拖|等|晚|改)到|搞定|搞得定|弄好|办好|到位|原路(?:返回|回去|退回)?|到(?:您|他|她|客户|买家)?的?(?:账上?|账户|余额|卡里?|微信|支付宝|手里?|手上)|打过去|转过去|汇过去|[打转发](?=您|你)|一定|汇|账户|只能|打给|转给|(?<=给)(?:他|她|客户|买家|客人|您|你)|认了?|的|在|一共|总共|共|可以|能|全部|到|金额|时间|至少|给"
 )
 
 
@@ -79,8 +82,15 @@ def without_act(clause: Clause, buyer: re.Match[str] | None) -> tuple[Statement,
             if buyer and not scope.NOT_YET.search(clause.text, a, b) and scope.ASIDE.search(clause.text, a, b):
                 buyer = None
         if buyer is not None and not _told(clause):
-            statement.kind, soothing = "buyer", scope.ASIDE.search(clause.text, a, b) is not None
+            statement.kind, soothing = "buyer", _soothes(clause)
     return statement, soothing
+
+
+def _soothes(clause: Clause) -> bool:
+    """Whether a clause about the buyer tells or soothes, or names nothing that could be waited for."""
+    if scope.ASIDE.search(clause.text, clause.start, clause.end):
+        return True
+    return scope.EVENTFUL.search(clause.text, clause.start, clause.end) is None
 
 
 def voiced(statement: Statement, *, foreign: bool, trailing: bool, soothing: bool) -> Statement:
@@ -126,7 +136,9 @@ def _bare_clause(clause: Clause) -> Statement:
     if clause.asked or clause.find(words.ASKING, a, b):
         mark = text[a : b + 1] if clause.asked else text[a:b]
         statement.kind = "proposal" if words.PROPOSAL.search(mark) else "asking"
-        statement.doubting = not clause.asked and clause.find(scope.DOUBT, a, b) is not None
+        statement.doubting = clause.find(scope.HARD_DOUBT, a, b) is not None
+        if not (clause.asked or statement.doubting):
+            statement.doubting = clause.find(scope.DOUBT, a, b) is not None
         return statement
     if core == "不":
         statement.correcting = True
@@ -178,7 +190,7 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Claus
         thanking = "谢" in core and core.startswith(("好", "嗯", "是", "对"))  # 好的谢谢
         statement.kind = "heard" if thanking else "yes"
         statement.strong = yes["ack"] in words.ACK_STRONG or not core.startswith(("好", "嗯", "是", "对"))
-        if core.endswith("吧") and not core.startswith(("好", "行", "那")):
+        if scope.HARD_DOUBT.search(core) or (core.endswith("吧") and not core.startswith(("好", "行", "那"))):
             statement.tone = "hedged"
     elif hedged and words.FILLER.fullmatch(unhedged):
         statement.kind = "bare" if has_fields else "hedge"
@@ -188,9 +200,7 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Claus
             statement.tone = "unconditional"
         if core.endswith("吧") and (_VAGUE_COUNT.search(whole) or _VAGUE_DAY.search(whole)):
             statement.tone = "hedged"
-    elif (
-        cues & words.GENERIC.bit and words.GENERIC.search(core) and "去" not in core and not words.REFUSAL.search(core)
-    ):
+    elif cues & words.GENERIC.bit and words.GENERIC.search(core) and not _NOT_DOING.search(core):
         statement.kind = "generic"
     elif cues & words.DEFERRING.bit and words.DEFERRING.search(core):
         statement.kind = "deferring"
@@ -210,7 +220,7 @@ def _judge_strange(statement: Statement, core: str, whole: str) -> None:
     if tied or len(whole) > _BARE_EVENT_CHARS_MAX:
         return
     plain = statement.kind == "generic" and understood(core)
-    statement.strange = not plain and not scope.ASIDE.search(whole)
+    statement.strange = not plain and scope.EVENTFUL.search(core) is not None and not scope.ASIDE.search(whole)
 
 
 def _judge_strings(statement: Statement, core: str, whole: str, cues: int) -> None:

@@ -10,6 +10,7 @@ from service.domain.promise_amount import Sum
 from service.domain.promise_statement import Statement
 
 REFUNDS: Final = frozenset(("refund", "partial_refund"))
+_SENDING: Final = frozenset(("ship", "resend", "exchange"))
 
 
 @dataclass(slots=True)
@@ -50,3 +51,12 @@ def take_fields(draft: Draft, statement: Statement) -> None:
     draft.due_at = statement.deadline.due_at if statement.deadline else None
     draft.amount, draft.share = statement.amount, statement.share
     draft.full, draft.partial = statement.full, statement.partial
+
+
+def repeats(earlier: Draft, draft: Draft) -> bool:
+    """Whether a draft only goes on about the earlier one: nothing in it contradicts."""
+    if earlier.wording != draft.wording or (draft.action in _SENDING and earlier.due_at and draft.due_at):
+        return False
+    adds_due = draft.due_at is None or earlier.due_at is None
+    adds_sum = draft.amount is None or earlier.amount is None
+    return adds_due and adds_sum and draft.sentence - earlier.sentence <= 1

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice, takewhile
 from typing import Final
 
-from service.domain.promise_draft import REFUNDS, Draft, same, take_fields, takes_back
+from service.domain.promise_actions import PAYS
+from service.domain.promise_draft import REFUNDS, Draft, repeats, same, take_fields, takes_back
 from service.domain.promise_question import Ask, action_of
 from service.domain.promise_scope import BEYOND, GOODS_SENT, NAMED, PAUSE, VOUCHER
 from service.domain.promise_statement import Reading, Statement
@@ -14,10 +15,7 @@ from service.domain.promise_statement import Reading, Statement
 _LOOK_BACK_MAX: Final = 20  # choice: how many earlier promises of a text a new one is compared with
 _CLAUSE_GAP_MAX: Final = 8  # choice: characters between the two verbs of one clause
 _GOODS_BACK: Final = frozenset(("refund", "partial_refund", "exchange", "resend", "compensate"))
-_PAYING: Final = frozenset(("打款", "转账给", "到账", "打过去", "转过去", "汇过去"))
-_PAID_INTO: Final = ("打给", "打到", "打进", "转给", "转到", "汇给", "汇到")
 _DOING: Final = frozenset(("act", "bare", "generic", "yes"))
-_SENDING: Final = frozenset(("ship", "resend", "exchange"))
 
 
 class Neighbours:
@@ -91,7 +89,7 @@ class Neighbours:
         draft.some = statement.some
         if self.pending is not None:
             self._take_pending(draft)
-        if (statement.verb in _PAYING or statement.verb.startswith(_PAID_INTO)) and self._paid_by(draft):
+        if statement.verb.startswith(PAYS) and self._paid_by(draft):
             return
         if draft.action == "ship" and self._sends_voucher(draft, statement):
             return
@@ -193,7 +191,7 @@ class Neighbours:
                 if draft.amount is None and draft.share is None:
                     draft.amount, draft.share = earlier.amount, earlier.share
                 break
-            if draft.arrival or self._repeats(earlier, draft):
+            if draft.arrival or repeats(earlier, draft):
                 self._merge(earlier, draft)
                 return
             if earlier.wording == "unconditional" and draft.wording in ("hedged", "conditional"):
@@ -222,14 +220,6 @@ class Neighbours:
             return False
         said = self.reading.text[statement.start : statement.end]
         return draft.sentence - earlier.sentence <= 1 and not NAMED.search(said)
-
-    def _repeats(self, earlier: Draft, draft: Draft) -> bool:
-        """Whether a draft only goes on about the earlier one: nothing in it contradicts."""
-        if earlier.wording != draft.wording or (draft.action in _SENDING and earlier.due_at and draft.due_at):
-            return False
-        adds_due = draft.due_at is None or earlier.due_at is None
-        adds_sum = draft.amount is None or earlier.amount is None
-        return adds_due and adds_sum and draft.sentence - earlier.sentence <= 1
 
     def _merge(self, earlier: Draft, draft: Draft) -> None:
         if draft.arrival and draft.wording != "unconditional":
@@ -332,6 +322,7 @@ class Neighbours:
             self._correct(last, statement)
         elif statement.tone == "hedged":
             self.hedge_sentence, self.weighing = statement.sentence, False
+            self._soften(statement.sentence - 1)  # 今天发货,八成能行
         elif (
             last is not None
             and statement.deadline is not None

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from service.domain import promise_wording as words
-from service.domain.promise_actions import FULL, PARTIAL, Act
+from service.domain.promise_actions import FULL, PARTIAL, PAYS, Act
 from service.domain.promise_pattern import Cued
 from service.domain.promise_statement import Clause, Statement, within
 from service.domain.promise_tone import tone_of
@@ -18,6 +18,8 @@ _PARTS: Final = FULL.bit | PARTIAL.bit
 _AFTERWARDS: Final = Cued("_AFTERWARDS", r"(?:了|款|货)?(?:之后|以后|后(?!天|续|台|面))")
 _FIRST_DONE: Final = re.compile(r"了(?:[给就再才]|马上|立|即|我)")
 _LISTED_CHARS_MAX: Final = 1  # choice: 退货、换货 share what is said of them
+_BUYER_ADDS: Final = re.compile(r"补差|补[运邮]|补$")
+_GOODS: Final = frozenset(("ship", "exchange", "resend"))
 _MONEY_ACTIONS: Final = frozenset(("refund", "compensate"))
 _CHANGING: Final = words.LATEST.bit | words.CORRECTING.bit
 
@@ -45,6 +47,8 @@ def segments(clause: Clause, acts: Sequence[Act], said_at: datetime) -> list[Sta
             _bear_on(statements[-1], statement, act, clause)
         statements.append(statement)
         start = end
+    for first, second in pairwise(statements):
+        _carry_on(first, second)
     for second, first in pairwise(reversed(statements)):
         listed = second.verb_start - first.verb_end <= _LISTED_CHARS_MAX
         if listed and first.tone == "unconditional" and second.tone in ("hedged", "conditional", "refused"):
@@ -76,6 +80,16 @@ def _bear_on(first: Statement, second: Statement, act: Act, clause: Clause) -> N
     choice = clause.find(words.CHOICE, start, act.start) is not None
     if choice or (clause.cues & words.TOGETHER.bit and words.TOGETHER.search(text[start : act.start])):
         _join(first, second, choice=choice)
+
+
+def _carry_on(first: Statement, second: Statement) -> None:
+    """估计补您20块明天打过去: what softens the first of a clause softens what follows in the same breath."""
+    if first.action == "compensate" and second.action in _GOODS and _BUYER_ADDS.match(first.verb):
+        first.tone, second.tone = "none", "conditional"  # 补差价20元今天发
+        return
+    paid = second.verb.startswith(PAYS)
+    if second.tone == "unconditional" and (first.tone in ("hedged", "conditional") or (paid and first.tone == "none")):
+        second.tone = first.tone
 
 
 def _join(first: Statement, second: Statement, *, choice: bool) -> None:

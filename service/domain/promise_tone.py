@@ -26,7 +26,7 @@ from service.domain.promise_statement import Clause, Statement, within, without
 _LATE_NO: Final = Cued("_LATE_NO", r"不行|不可以|做不到|没办法|办不到|来不及|不现实|有困难|不太可能|不可能")
 _POLICY: Final = Cued(
     "_POLICY",
-    r"(?:支持|享受|享有|参加|参与).{0,8}(?:无理由|运费险|保价|质保|包退|包换)|无理由退|一律|凡是|所有(?:订单|商品|宝贝|客户)|(?:本店|店铺|我们店)(?:的)?(?:规定|一直|向来|历来|都是)",
+    r"(?:支持|享受|享有|参加|参与).{0,8}(?:无理由|运费险|保价|质保|包退|包换)|无理由|期间[^,。!?;]{0,6}内|[一二三0-9][赔罚][一二两三四五六七八九十0-9]|一律|凡是|所有(?:订单|商品|宝贝|客户)|(?:本店|店铺|我们店)(?:的)?(?:规定|一直|向来|历来|都是)",
 )
 _NO_HEDGE_BESIDE_A_TIME: Final = frozenset(("优先", "第一时间", "及时"))
 _CHECKED: Final = re.compile(r"(?:核实|查|确认)(?:完|好|清楚|一下)?(?:了|就|再|并)?")
@@ -110,7 +110,7 @@ def _is_anothers(statement: Statement, act: Act, act_end: int, clause: Clause) -
 def _is_then(statement: Statement, act: Act, clause: Clause) -> bool:
     """Whether 就 makes the action the consequence of what stands before it: 货没问题就退款."""
     then = clause.text.find("就", statement.start, act.end)
-    if then < 0:
+    if then < 0 or clause.text[then - 1] == "这":
         return False
     deadlines = within(clause.deadlines, clause.start, then)
     before = without(clause.text, clause.start, then, [(found.start, found.end) for found in deadlines])
