@@ -6,17 +6,19 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, create_engine, make_url
 from structlog.testing import capture_logs
 
 from service.store import tables
 from service.store.disputes import load_case
 from service.store.engine import Transaction
-from service.store.threads import TRIES_MAX
+from service.store.threads import TRIES_MAX, Job, Workers, Writer
 from tests.conftest import NewDatabase, statements
 from tests.over_http import HttpWorld, new_http_world
 from tests.proofs import broken_chains
@@ -130,3 +132,29 @@ def test_two_stories_that_wait_for_each_other_both_end(new_postgres: NewDatabase
 
         assert not any(thread.is_alive() for thread in threads)
         assert 3 <= len(tries) <= 2 * TRIES_MAX  # who is sent back may meet the other again
+
+
+class GivenUp(Future[Any]):
+    """Somebody gives up waiting just after the thread has looked whether anybody waits."""
+
+    def cancelled(self) -> bool:
+        waits = not super().cancelled()
+        self.cancel()
+        return not waits
+
+
+@pytest.mark.parametrize("make", [Writer, lambda engine: Workers(engine, 1)], ids=["writer", "worker"])
+def test_a_thread_outlives_whoever_gives_up_while_it_answers(new_sqlite: NewDatabase, make: Any) -> None:
+    """A health check has a bound of its own: its giving up must not end the thread that everybody else waits for."""
+    threads = make(create_engine(new_sqlite(), connect_args={"check_same_thread": False}))
+
+    def away(_: Transaction) -> None:
+        raise ConnectionError
+
+    for story in (away, lambda _: "done"):
+        threads.submit(Job(story, GivenUp()))
+    after: Future[Any] = Future()
+    threads.submit(Job(lambda _: "served", after))
+
+    assert after.result(WAIT_SECONDS_MAX) == "served"
+    threads.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from concurrent.futures import InvalidStateError
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -270,7 +271,8 @@ def _answer(job: Job, result: Any, error: BaseException | None) -> None:
     if error is not None and is_away(error):
         log.error("database_failed", exc_info=error)
         error = Busy()
-    if error is not None:
-        job.answer.set_exception(error)
-    else:
-        job.answer.set_result(result)
+    with suppress(InvalidStateError):  # cancelled since we looked; this thread has more to do
+        if error is not None:
+            job.answer.set_exception(error)
+        else:
+            job.answer.set_result(result)
