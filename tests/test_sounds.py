@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.domain.disguises import SyllableTable, toneless_syllables
+from service.domain.rule_language import CommonPairs
 from service.domain.sounds import TYPED_RUN_MAX, Ear, Letters, Spoken
 from service.store.rulepacks import load_rule_book
 
@@ -18,8 +19,12 @@ typed = st.lists(st.sampled_from(["wei", "xin", "xian", "g", "zz", "a", "微", "
 
 @pytest.fixture(scope="module")
 def ear() -> Ear:
-    words = [Spoken("加微信", 0, grouped=False), Spoken("转账", 1, grouped=False), Spoken("微信", 2, grouped=True)]
-    return Ear(words, words, SyllableTable(), common_pairs=frozenset({"围巾", "包裹"}))
+    words = [
+        Spoken(("加微信",), 0, grouped=False),
+        Spoken(("转账",), 1, grouped=False),
+        Spoken(("微信",), 2, grouped=True),
+    ]
+    return Ear(words, words, SyllableTable(), common_pairs=CommonPairs.of(["围巾", "包裹"]))
 
 
 @settings(deadline=None)

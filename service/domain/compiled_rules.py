@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import re2
 
@@ -17,6 +17,15 @@ from service.domain.normalise import FoldTable
 from service.domain.rule_language import Disguise, Disguises, Ladder, Near, Profile, Rule, Scene
 
 _BARE: frozenset[Disguise] = frozenset({Disguise.NOISE})
+# What is in the slots of a compiled rule, or was for authors; hundreds of thousands of words are not carried along.
+_NO_WORDS: Mapping[str, Any] = dict.fromkeys(
+    [
+        *("any_of", "nears", "alone", "patterns", "cues", "hits", "passes"),
+        *("unless", "unless_within", "unless_before", "unless_after", "unless_earlier", "unless_next"),
+        "unless_anywhere",
+    ],
+    (),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,7 @@ class NearSlots:
 class CompiledRule:
     """A rule with its words as slots of the lexicon."""
 
-    rule: Rule
+    rule: Rule  # without the words that are in slots, and without examples
     any_slot: int | None
     alone_slot: int | None
     nears: tuple[NearSlots, ...]
@@ -172,7 +181,7 @@ def _compile_rule(rule: Rule, slots: Slots, common: int | None) -> CompiledRule:
     following = slots.number(rule.unless_next, _BARE, excuses=True)
     anywhere = slots.number(rule.unless_anywhere, _BARE, excuses=True)
     return CompiledRule(
-        rule=rule,
+        rule=replace(rule, **_NO_WORDS),
         any_slot=any_slot,
         alone_slot=alone_slot,
         nears=nears,

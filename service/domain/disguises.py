@@ -56,17 +56,6 @@ def _split(plain: str, tables: Disguises) -> Iterator[str]:
     yield "".join(ways[-1] for ways in choices)
 
 
-class CommonPairs(frozenset[str]):
-    """Everyday words of two characters, written down as one text."""
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _pairs_from, ("".join(sorted(self)),)
-
-
-def _pairs_from(text: str) -> CommonPairs:
-    return CommonPairs([text[place : place + 2] for place in range(0, len(text), 2)])
-
-
 class SyllableTable(dict[int, str]):
     """From a folded character to its toneless syllable; what has none stays itself."""
 
@@ -102,10 +91,10 @@ class SyllableTable(dict[int, str]):
         """Whether any of them is a Chinese character with a known reading."""
         return any(map(self._readings.__contains__, code_points))
 
-    def reads_otherwise(self, phrase: str, by_character: tuple[str, ...]) -> bool:
-        """Whether it is a known phrase whose characters are read otherwise than alone."""
-        readings = self.phrases.get(phrase)
-        return readings is not None and tuple(toneless(reading[0]) for reading in readings) != by_character
+    def reads_otherwise(self, phrase: str) -> bool:
+        """Whether the characters of a known phrase are read otherwise than alone."""
+        read = [toneless(reading[0]) for reading in self.phrases[phrase]]
+        return read != list(map(self.__getitem__, map(ord, phrase)))
 
 
 @lru_cache(maxsize=4096)
@@ -132,29 +121,28 @@ def _sounded(plain: str, syllables: SyllableTable) -> frozenset[tuple[str, ...]]
     if not syllables.have_a_reading(code_points):
         return frozenset()
     by_character = tuple(map(syllables.__getitem__, code_points))
-    return frozenset((by_character, _as_read(plain, by_character, syllables)))
+    return frozenset((by_character, read_otherwise(plain, syllables) or by_character))
+
+
+def read_otherwise(plain: str, syllables: SyllableTable) -> tuple[str, ...] | None:
+    """The syllables of a folded word with a phrase in it whose characters are read otherwise than alone; rare."""
+    known, length = syllables.phrases, len(plain)
+    for begin in range(length - 1):
+        for end in range(begin + 2, length + 1):
+            if plain[begin:end] in known and syllables.reads_otherwise(plain[begin:end]):
+                return _read_whole(plain)
+    return None
+
+
+def _read_whole(plain: str) -> tuple[str, ...] | None:
+    from pypinyin import Style, lazy_pinyin
+
+    read = tuple(lazy_pinyin(plain, style=Style.NORMAL, v_to_u=False, errors=_one_by_one))  # type: ignore[arg-type]  # pypinyin takes a list, its stub says str
+    return read if len(read) == len(plain) else None
 
 
 def _one_by_one(letters: str) -> list[str]:
     return list(letters)
-
-
-def _as_read(plain: str, by_character: tuple[str, ...], syllables: SyllableTable) -> tuple[str, ...]:
-    """The syllables in the phrases a word is made of; most have no phrase that is read in a way of its own."""
-    known, length = syllables.phrases, len(plain)
-    for begin in range(length - 1):
-        for end in range(begin + 2, length + 1):
-            phrase = plain[begin:end]
-            if phrase in known and syllables.reads_otherwise(phrase, by_character[begin:end]):
-                return _read_whole(plain, by_character)
-    return by_character
-
-
-def _read_whole(plain: str, by_character: tuple[str, ...]) -> tuple[str, ...]:
-    from pypinyin import Style, lazy_pinyin
-
-    read = tuple(lazy_pinyin(plain, style=Style.NORMAL, v_to_u=False, errors=_one_by_one))  # type: ignore[arg-type]  # pypinyin takes a list, its stub says str
-    return read if len(read) == len(by_character) else by_character
 
 
 @lru_cache(maxsize=1)

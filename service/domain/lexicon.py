@@ -141,9 +141,10 @@ def build_lexicon(
     plain = {word: word.translate(fold) for word in words}
     tables = folded_tables(disguises, fold)
     guilt = _spellings(slots, plain, tables, excuses=False)
+    excuses = _spellings(slots, plain, tables, excuses=True)
     repeated = _with_disguise(slots, Disguise.REPEAT)
     alone = repeated & bits_of(slot for group, slot in slots.numbers.items() if not group.grouped)
-    singles = [spelling for spelling, entry in guilt if entry.length == 1 and entry.bits & alone]
+    singles = [spelling for spelling, bits in guilt.items() if len(spelling) == 1 and bits & alone]
     ear = Ear(
         _spoken(slots, plain, Disguise.HOMOPHONE),
         _spoken(slots, plain, Disguise.PINYIN),
@@ -160,7 +161,7 @@ def build_lexicon(
         odd=re.compile(_any_of({*disguises.stand_ins, *PLUS_SIGNS}, astral=True)),
         repeat=re.compile(rf"(.)\1(?:\1|(.)\2|(?<={_any_of(singles)}))"),
         guilt=_terms(guilt, fast),
-        excuses=_terms(_spellings(slots, plain, tables, excuses=True), fast),
+        excuses=_terms(excuses, fast),
         excuse_bits=bits_of(slot for group, slot in slots.numbers.items() if group.excuses),
         ear=ear,
         noisy_bits=_with_disguise(slots, Disguise.NOISE),
@@ -170,10 +171,20 @@ def build_lexicon(
     )
 
 
-def _terms(spelled: list[tuple[str, Spelling]], fast: bool | None) -> Terms:
-    number: dict[Spelling, int] = {}
-    numbers = array("I", [number.setdefault(meaning, len(number)) for _, meaning in spelled])
-    return _terms_of(new_matcher([spelling for spelling, _ in spelled], fast=fast), tuple(number), numbers)
+def _terms(spelled: Mapping[str, int], fast: bool | None) -> Terms:
+    number: dict[tuple[int, int, bool, bool, bool], int] = {}
+    ordered = sorted(spelled)
+    numbers = array("I", [number.setdefault(_meaning(each, spelled[each]), len(number)) for each in ordered])
+    return _terms_of(new_matcher(ordered, fast=fast), tuple(map(_as_spelling, number)), numbers)
+
+
+def _meaning(spelling: str, bits: int) -> tuple[int, int, bool, bool, bool]:
+    """A `Spelling` as a plain row; nearly all begin and end with a Chinese character."""
+    head, tail = spelling[0], spelling[-1]
+    if head > "\x7f" and tail > "\x7f":
+        return bits, len(spelling), False, False, False
+    all_latin = spelling.isascii() and spelling.isalnum()
+    return bits, len(spelling), is_latin(head), is_latin(tail), all_latin
 
 
 def _terms_of(matcher: Matcher, meanings: tuple[Spelling, ...], numbers: array[int]) -> Terms:
@@ -226,40 +237,30 @@ def _with_disguise(slots: Slots, disguise: Disguise) -> int:
     return bits_of(slot for group, slot in slots.numbers.items() if disguise in group.disguises)
 
 
-def _spellings(
-    slots: Slots, plain: Mapping[str, str], tables: Disguises, *, excuses: bool
-) -> list[tuple[str, Spelling]]:
-    """Every spelling of every word with what it stands for, in order; equal meanings are one object."""
+def _spellings(slots: Slots, plain: Mapping[str, str], tables: Disguises, *, excuses: bool) -> dict[str, int]:
+    """Every spelling of every word with its slots as bits."""
     bits: dict[str, int] = {}
-    spelled: dict[tuple[str, frozenset[Disguise]], frozenset[str]] = {}
+    known: dict[frozenset[Disguise], dict[str, frozenset[str]]] = {}
     for group, slot in slots.numbers.items():
         if group.excuses != excuses:
             continue
-        how = group.disguises & {Disguise.JARGON, Disguise.SPLIT}
+        bit, how = 1 << slot, group.disguises & {Disguise.JARGON, Disguise.SPLIT}
+        spelled = known.setdefault(how, {})
         for word in group.words:
             if word not in plain:
                 continue
             if not how:
-                bits[plain[word]] = bits.get(plain[word], 0) | 1 << slot
+                bits[plain[word]] = bits.get(plain[word], 0) | bit
                 continue
-            if (word, how) not in spelled:
-                spelled[word, how] = spellings(plain[word], how, tables)
-            for spelling in spelled[word, how]:
-                bits[spelling] = bits.get(spelling, 0) | 1 << slot
+            if word not in spelled:
+                spelled[word] = spellings(plain[word], how, tables)
+            for spelling in spelled[word]:
+                bits[spelling] = bits.get(spelling, 0) | bit
     bits.pop("", None)
-    shared: dict[Spelling, Spelling] = {}
-    entries = ((spelling, _spelling(spelling, bits[spelling])) for spelling in sorted(bits))
-    return [(spelling, shared.setdefault(entry, entry)) for spelling, entry in entries]
-
-
-def _spelling(spelling: str, bits: int) -> Spelling:
-    """What a spelling means; nearly all begin and end with a Chinese character."""
-    head, tail = spelling[0] < "\x80" and is_latin(spelling[0]), spelling[-1] < "\x80" and is_latin(spelling[-1])
-    all_latin = head and tail and spelling.isascii() and spelling.isalnum()
-    return _as_spelling((bits, len(spelling), head, tail, all_latin))
+    return bits
 
 
 def _spoken(slots: Slots, plain: Mapping[str, str], disguise: Disguise) -> Iterator[Spoken]:
     for group, slot in slots.numbers.items():
         if disguise in group.disguises:
-            yield from (Spoken(plain[word], slot, group.grouped) for word in group.words if word in plain)
+            yield Spoken(tuple(plain[word] for word in group.words if word in plain), slot, group.grouped)

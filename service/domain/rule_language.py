@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -171,6 +171,22 @@ class Scene:
     line: int
 
 
+class CommonPairs(dict[str, str]):
+    """Everyday words of two characters: by the first all second ones, which are read sooner than a set of words."""
+
+    @classmethod
+    def of(cls, words: Iterable[str]) -> CommonPairs:
+        """Of words of two characters."""
+        pairs = cls()
+        for word in sorted(set(words)):
+            pairs[word[0]] = pairs.get(word[0], "") + word[1]
+        return pairs
+
+    def begin_in(self, text: str, first: int, last: int) -> bool:
+        """Whether an everyday word begins at one of the places of a stretch, half-open."""
+        return any(text[place + 1] in self.get(text[place], "") for place in range(first, min(last, len(text) - 1)))
+
+
 @dataclass(frozen=True, slots=True)
 class Disguises:
     """The tables a build expands words with."""
@@ -180,4 +196,4 @@ class Disguises:
     stand_ins: Mapping[str, str]  # emoji, signs and digits to the character they stand for
     look_alikes: Mapping[str, str]  # folded away everywhere
     simplified: Mapping[str, str]  # traditional to simplified, OpenCC's data
-    common_pairs: frozenset[str] = frozenset()  # everyday words of two characters, which are no disguise of another
+    common_pairs: CommonPairs  # which are no disguise of another word

