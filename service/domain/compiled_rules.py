@@ -15,6 +15,7 @@ from service.domain.disguises import SyllableTable
 from service.domain.lexicon import Lexicon, Slots, bits_of, build_lexicon, expand_lists, slots_in
 from service.domain.normalise import FoldTable
 from service.domain.rule_language import Disguise, Disguises, Ladder, Near, Profile, Rule, Scene
+from service.domain.uncollected import uncollected
 
 _BARE: frozenset[Disguise] = frozenset({Disguise.NOISE})
 # What is in the slots of a compiled rule, or was for authors; hundreds of thousands of words are not carried along.
@@ -108,6 +109,7 @@ class CompiledRules:
     not_negation: int | None
 
 
+@uncollected()
 def compile_rules(
     rules: Iterable[Rule],
     *,

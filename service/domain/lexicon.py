@@ -189,7 +189,7 @@ def _meaning(spelling: str, bits: int) -> tuple[int, int, bool, bool, bool]:
 
 def _terms_of(matcher: Matcher, meanings: tuple[Spelling, ...], numbers: array[int]) -> Terms:
     bits = [meaning.bits for meaning in meanings]
-    return Terms(matcher, meanings, numbers, list(map(bits.__getitem__, numbers)))
+    return Terms(matcher, meanings, numbers, [bits[number] for number in numbers])
 
 
 def _terms_from(matcher: Matcher, meanings: list[tuple[int, int, bool, bool, bool]], numbers: bytes) -> Terms:
@@ -247,13 +247,14 @@ def _spellings(slots: Slots, plain: Mapping[str, str], tables: Disguises, *, exc
         bit, how = 1 << slot, group.disguises & {Disguise.JARGON, Disguise.SPLIT}
         spelled = known.setdefault(how, {})
         for word in group.words:
-            if word not in plain:
+            folded = plain.get(word)
+            if folded is None:
                 continue
             if not how:
-                bits[plain[word]] = bits.get(plain[word], 0) | bit
+                bits[folded] = bits.get(folded, 0) | bit
                 continue
             if word not in spelled:
-                spelled[word] = spellings(plain[word], how, tables)
+                spelled[word] = spellings(folded, how, tables)
             for spelling in spelled[word]:
                 bits[spelling] = bits.get(spelling, 0) | bit
     bits.pop("", None)

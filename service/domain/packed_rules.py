@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copyreg
-import gc
 import hashlib
 import io
 import pickle
@@ -14,6 +13,7 @@ import re2
 
 from service.domain.compiled_rules import CompiledRules
 from service.domain.matcher import has_fast
+from service.domain.uncollected import uncollected
 
 PACK_BYTES_MAX = 1_000_000_000  # choice: a million terms are about 250 MB without the extra [fast]
 _MAGIC = b"gongduan-rules-1\n"
@@ -67,15 +67,11 @@ def unpacked(content: bytes, sha256: str) -> dict[str, CompiledRules]:
         raise BadPackedRules("another SHA-256 than was promised")
     if not content.startswith(_MAGIC):
         raise BadPackedRules("not compiled rules of this version")
-    collecting = gc.isenabled()
-    gc.disable()  # a million new objects, none of them garbage: the collector would look at them all, again and again
     try:
-        fast, rules = _Careful(io.BytesIO(content[len(_MAGIC) :])).load()
+        with uncollected():
+            fast, rules = _Careful(io.BytesIO(content[len(_MAGIC) :])).load()
     except (pickle.UnpicklingError, AttributeError, ImportError, EOFError, TypeError, ValueError) as error:
         raise BadPackedRules(f"cannot be read: {error}") from error
-    finally:
-        if collecting:
-            gc.enable()
     if fast and not has_fast():
         raise BadPackedRules("made with the extra [fast], which is not installed")
     compiled: dict[str, CompiledRules] = rules

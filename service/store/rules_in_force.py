@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
+from service.domain.uncollected import uncollected
 from service.store import rule_child, rule_versions
 from service.store.book_parts import Built, let_go
 from service.store.engine import Transaction
@@ -74,10 +75,7 @@ class RulesInForce:
 
     def _built(self, files: dict[str, str]) -> Built:
         """Built elsewhere; the collector stays away while it is read, and never walks it."""
-        gc.disable()
-        try:
+        with uncollected():
             built = rule_child.build(files, self.folder, like=self.folder_book)
             gc.freeze()
-        finally:
-            gc.enable()
         return built
