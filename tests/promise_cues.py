@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
@@ -18,6 +19,7 @@ from service.domain import (
     promise_clauses,
     promise_scope,
     promise_segments,
+    promise_spelling,
     promise_time,
     promise_tone,
     promise_wording,
@@ -204,8 +206,12 @@ def written() -> str:
     return "\n".join([*lines, "}", ""])
 
 
+# Clauses that do nothing, as they are written: most patterns are tried on those, and should not be.
 SEEN = "\n".join(
-    json.loads(line)["reply"].replace("，", ",") for line in LABELLED.read_text(encoding="utf-8").splitlines()
+    clause
+    for line in LABELLED.read_text(encoding="utf-8").splitlines()
+    for clause in re.split("[,。!?;… ]", promise_spelling.spell(json.loads(line)["reply"]).text)
+    if promise_actions.ACTION.search(clause) is None
 )
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ _JUDGED: Final = (
     | words.ACK_YES.bit
     | scope.CARRIAGE.bit
     | words.CONDITION.bit
+    | words.BUYER_CONDITION.bit
     | words.ACK_NO.bit
     | words.ACK_ONLY_HEARD.bit
     | words.GENERIC.bit
@@ -177,7 +178,7 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Claus
     statement.tone = "hedged" if hedged or vague else "unconditional"
     if cues & scope.CARRIAGE.bit and scope.CARRIAGE.search(core) and not has_fields:
         statement.kind = "filler"
-    elif cues & words.CONDITION.bit and words.CONDITION.search(whole) and not words.NARRATIVE.search(whole):
+    elif _hangs(whole, cues) and not words.NARRATIVE.search(whole):
         statement.kind = "condition"
         statement.backward = words.BACKWARD_CONDITION.search(whole) is not None
         statement.event = words.EVENT.search(whole) is not None
@@ -214,6 +215,22 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Claus
         _judge_strange(statement, core, whole)
 
 
+def _hangs(whole: str, cues: int) -> bool:
+    """Whether a clause is a condition."""
+    if cues & words.CONDITION.bit and words.CONDITION.search(whole):
+        return True
+    named = cues & words.BUYER_NAMED.bit and cues & words.BUYER_CONDITION.bit
+    return bool(named and words.BUYER_CONDITION.search(whole))
+
+
+def _tied(whole: str, cues: int) -> bool:
+    """Whether a clause lays a duty on the buyer."""
+    if cues & scope.STRINGS.bit and scope.STRINGS.search(whole):
+        return True
+    named = cues & words.BUYER_NAMED.bit and cues & scope.BUYER_STRINGS.bit
+    return bool(named and scope.BUYER_STRINGS.search(whole))
+
+
 def _judge_strange(statement: Statement, core: str, whole: str) -> None:
     """Whether a clause may be what a promise hangs on: short, and neither told nor soothing (样品确认, 换个地址)."""
     tied = statement.doubting or statement.correcting or statement.kind == "condition"
@@ -225,11 +242,7 @@ def _judge_strange(statement: Statement, core: str, whole: str) -> None:
 
 def _judge_strings(statement: Statement, core: str, whole: str, cues: int) -> None:
     """Whether a clause that does nothing itself ties what is done beside it to the buyer, or doubts it."""
-    if (
-        cues & scope.STRINGS.bit
-        and scope.STRINGS.search(whole)
-        and (scope.STILL_STRING.search(whole) or not scope.NO_STRING.search(whole))
-    ):
+    if _tied(whole, cues) and (scope.STILL_STRING.search(whole) or not scope.NO_STRING.search(whole)):
         statement.kind, statement.backward = "condition", True
     elif statement.kind == "bare":
         return

@@ -127,6 +127,13 @@ class Clause:
         """The first hit in [a, b), which lies in the clause."""
         return pattern.search(self.text, a, b) if self.cues & pattern.bit else None
 
+    def first_of(self, one: Cued, other: Cued, named: Cued, a: int, b: int) -> re.Match[str] | None:
+        """The first hit in [a, b) of a pattern, or of another one that is tried only where a third may hit."""
+        first = self.find(one, a, b)
+        if self.cues & named.bit and (second := self.find(other, a, b)) is not None:
+            return second if first is None or second.start() < first.start() else first
+        return first
+
     def follows(self, pattern: Cued, at: int) -> re.Match[str] | None:
         """The hit that begins at a place of the clause."""
         return pattern.match(self.text, at) if self.cues & pattern.bit else None

@@ -86,8 +86,13 @@ def extract_in_turn(
     ]
 
 
+_FIELDS_CHARS_MAX: Final = 30  # choice: 最晚2026年11月25日下午三点之前,您放心哈 is as long as such a message gets
+
+
 def _only_fields(text: str, said_at: datetime) -> bool:
-    """Whether a message names a time or a sum and says nothing else."""
+    """Whether a message names a time or a sum and says nothing else; longer ones say more."""
+    if len(text) > _FIELDS_CHARS_MAX:
+        return False
     kinds = {statement.kind for statement in read(spell(text).text, said_at, acts_only=False).statements}
     return "bare" in kinds and kinds <= {"bare", "filler"}
 
@@ -110,7 +115,8 @@ def extract(text: str, question: str | None, said_at: datetime, order: OrderFact
     reading = read(spelled.text, local, acts_only=not question)
     asks = asked_by(question, local) if question and _may_answer(reading) else ()
     drafts = drafts_of(reading, asks)
-    drafts.sort(key=attrgetter("start"))
+    if len(drafts) > 1:
+        drafts.sort(key=attrgetter("start"))
     return [_finish(draft, spelled, order) for draft in drafts]
 
 

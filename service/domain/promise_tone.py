@@ -42,7 +42,9 @@ _FACTUAL: Final = (
     words.UNDONE.bit | words.HAPPENED_TO.bit | words.FACT_BEFORE.bit | words.FACT_AFTER.bit | words.ONGOING.bit
 )
 _NEGATED: Final = words.DOUBLE_NO.bit | words.REFUSAL.bit | words.UNABLE_TAIL.bit | _LATE_NO.bit
-_TURNING: Final = _NOT_OWN | _FACTUAL | _NEGATED | words.ASKING.bit | words.CONDITION.bit | _POLICY.bit
+_TURNING: Final = (
+    _NOT_OWN | _FACTUAL | _NEGATED | words.ASKING.bit | words.CONDITION.bit | words.BUYER_CONDITION.bit | _POLICY.bit
+)
 _SOFTENING: Final = (
     words.LOOKING_INTO.bit | words.HEDGE.bit | words.SOFT_END.bit | scope.LITTLE.bit | scope.HARD_DOUBT.bit
 )
@@ -68,7 +70,7 @@ def tone_of(statement: Statement, act: Act, act_end: int, clause: Clause, said_a
         if clause.find(words.DOUBLE_NO, a, act.end):
             return "hedged"
         refused = _is_refused(statement, act, act_end, clause)
-    condition = clause.find(words.CONDITION, clause.start, clause.end)
+    condition = clause.first_of(words.CONDITION, words.BUYER_CONDITION, words.BUYER_NAMED, clause.start, clause.end)
     if refused and (condition is None or condition.start() > act.start):
         return "refused"
     if condition is not None:
@@ -86,7 +88,9 @@ def _firmness(statement: Statement, act: Act, act_end: int, clause: Clause) -> s
     if act.action == "reply_later" and statement.deadline is None:
         statement.untimed = True
         return "hedged"  # choice: an answer some time later is no promise
-    strings = clause.find(scope.STRINGS, clause.start, act.start) if not statement.correcting else None
+    strings = None
+    if not statement.correcting:
+        strings = clause.first_of(scope.STRINGS, scope.BUYER_STRINGS, words.BUYER_NAMED, clause.start, act.start)
     if strings is not None and not scope.NO_STRING.search(clause.text, clause.start, act.start):
         return "conditional"
     statement.untimed = not _commits(statement, act, act_end, clause)
