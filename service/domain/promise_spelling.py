@@ -188,9 +188,8 @@ def _spell_numbered(text: str) -> Spelled:
     return Spelled(text=inner.text, origin=[origin[place] for place in places], written_length=len(text))
 
 
+# Two-digit signs, and characters beyond the plane that _FOREIGN knows, which would make it slow.
 _RARE: Final = re.compile(f"[{''.join(_NUMBER_SIGNS)}\U00010000-\U0010ffff]")
-
-
 _CHAT_PICTURE: Final = re.compile(r"\[[\u4e00-\u9fff]{1,4}\]")  # [玫瑰], as chat windows write their pictures
 
 
