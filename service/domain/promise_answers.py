@@ -106,7 +106,8 @@ class Answers:
             asks = [ask for ask in asks if ask.action in (*REFUNDS, "compensate")]
         drafts = []
         for ask in asks:
-            draft = Draft(wording, ask.action, statement.start, statement.end, statement.sentence, from_question=True)
+            draft = Draft(wording, ask.action, statement.start, statement.end, statement.sentence)
+            draft.from_question = True
             draft.due_at, draft.amount, draft.share = ask.due_at, ask.amount, ask.share
             draft.full, draft.partial = ask.full, ask.partial
             if ask.tied and wording == "unconditional" and not FREED.search(self.reading.text):

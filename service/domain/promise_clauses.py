@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from service.domain import promise_scope as scope
 from service.domain import promise_wording as words
@@ -15,7 +15,7 @@ from service.domain.promise_asides import KEPT_CHARS_MAX, aside, own_voice, voic
 from service.domain.promise_pattern import Cued, Cues
 from service.domain.promise_plain import BLANK
 from service.domain.promise_segments import segments
-from service.domain.promise_statement import Clause, Reading, Statement
+from service.domain.promise_statement import Clause, Found, Reading, Statement
 from service.domain.promise_time import find_deadlines
 
 _STOP: Final = "。!?;…\n"
@@ -27,6 +27,7 @@ _SEPARATOR: Final = re.compile(
 _VOICES: Final = words.SAYING.bit | words.DEMANDING.bit
 _EDGES: Final = " ,。!?;~…\n"
 _EMPHASIS_CHARS_MAX: Final = 6  # choice: “今天”发货 is emphasis, with its marks; more is somebody's words
+_Kind = TypeVar("_Kind", bound=Found)
 _NO_MORE: Final = (1 << 62, 0)
 
 
@@ -79,7 +80,43 @@ def _clauses(reading: Reading) -> list[Clause]:
             clauses[-1].asked = True
         start = after
         sentence += bool(ends)
+    _deal(reading, clauses)
     return clauses
+
+
+def _deal(reading: Reading, clauses: list[Clause]) -> None:
+    """Give each clause what stands in it: one walk, for both lists are in order."""
+    for clause, acts in _dealt(reading.acts, clauses):
+        clause.acts = acts
+        if acts[-1].end > clause.end:
+            clause.run_on(reading)
+    for clause, deadlines in _dealt(reading.deadlines, clauses):
+        clause.deadlines = deadlines
+    for clause, sums in _dealt(reading.sums, clauses):
+        clause.sums = sums
+    for clause, shares in _dealt(reading.shares, clauses):
+        clause.shares = shares
+
+
+def _dealt(found: list[_Kind], clauses: list[Clause]) -> list[tuple[Clause, list[_Kind]]]:
+    """The clauses that hold any of what was found, each with its own."""
+    dealt: list[tuple[Clause, list[_Kind]]] = []
+    if not found:
+        return dealt
+    rest = iter(clauses)
+    clause = next(rest, None)
+    for each in found:
+        start = each.start
+        while clause is not None and clause.end <= start:
+            clause = next(rest, None)
+        if clause is None:
+            break
+        if clause.start <= start:
+            if dealt and dealt[-1][0] is clause:
+                dealt[-1][1].append(each)
+            else:
+                dealt.append((clause, [each]))
+    return dealt
 
 
 def _separators(reading: Reading) -> list[tuple[int, int, str]]:

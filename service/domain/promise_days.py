@@ -54,6 +54,7 @@ def is_working_day(day: date) -> bool:
         return day.weekday() < 5
 
 
+@lru_cache(maxsize=1024)  # choice: most times named are of the next days
 def end_of(day: date) -> datetime:
     """23:59:59 of a day in Asia/Shanghai."""
     return datetime.combine(day, _LAST_SECOND)

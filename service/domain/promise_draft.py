@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -13,9 +12,11 @@ REFUNDS: Final = frozenset(("refund", "partial_refund"))
 _SENDING: Final = frozenset(("ship", "resend", "exchange"))
 
 
-@dataclass(slots=True)
 class Draft:
-    """A promise while its neighbours may still change it."""
+    """A promise while its neighbours may still change it.
+
+    What a draft does not say stands at the class, for most are said of few: making one is cheap.
+    """
 
     wording: str
     action: str
@@ -28,11 +29,17 @@ class Draft:
     full: bool = False
     partial: bool = False
     arrival: bool = False
-    verb: str = ""
     from_question: bool = False
     more: bool = False  # 多了退不了: of what goes beyond
     some: bool = False  # 退一部分: how much is not said
     revoking: bool = False  # 哦不对,发不了
+
+    def __init__(self, wording: str, action: str, start: int, end: int, sentence: int) -> None:
+        self.wording = wording
+        self.action = action
+        self.start = start
+        self.end = end
+        self.sentence = sentence
 
 
 def same(one: str, other: str) -> bool:

@@ -81,9 +81,7 @@ class Neighbours:
             return
         if statement.arrival and self.told and not any(same(draft.action, "refund") for draft in self.found):
             return  # 已退,3天内到账
-        draft = Draft(
-            statement.tone, statement.action, statement.start, statement.end, statement.sentence, verb=statement.verb
-        )
+        draft = Draft(statement.tone, statement.action, statement.start, statement.end, statement.sentence)
         take_fields(draft, statement)
         draft.arrival = statement.arrival
         draft.some = statement.some

@@ -104,15 +104,17 @@ class Clause:
         self.sentence = sentence
         self.asked = False
         self.cues = cues
-        self.deadlines = within(reading.deadlines, start, end) if reading.deadlines else ()
-        self.sums = within(reading.sums, start, end) if reading.sums else ()
-        self.shares = within(reading.shares, start, end) if reading.shares else ()
-        self.acts = within(reading.acts, start, end) if reading.acts else ()
-        if self.acts and self.acts[-1].end > end:  # an act may run on over a separator
-            reach = self.acts[-1].end + _TAIL_CHARS
-            for at, bits in reading.cues.hits:
-                if end <= at < reach:
-                    self.cues |= bits
+        self.deadlines: Sequence[Deadline] = ()
+        self.sums: Sequence[Sum] = ()
+        self.shares: Sequence[Share] = ()
+        self.acts: Sequence[Act] = ()
+
+    def run_on(self, reading: Reading) -> None:
+        """Take in the cues behind a separator that an act runs on over."""
+        reach = self.acts[-1].end + _TAIL_CHARS
+        for at, bits in reading.cues.hits:
+            if self.end <= at < reach:
+                self.cues |= bits
 
     @classmethod
     def alone(cls, text: str, cues: int, *, asked: bool) -> Clause:
@@ -140,18 +142,18 @@ class Clause:
 
     def spans(self, a: int, b: int) -> list[tuple[int, int]]:
         """Where in [a, b) the times, sums, shares and actions stand."""
-        known: tuple[Sequence[_Found], ...] = (self.deadlines, self.sums, self.shares, self.acts)
+        known: tuple[Sequence[Found], ...] = (self.deadlines, self.sums, self.shares, self.acts)
         return [(each.start, each.end) for found in known if found for each in within(found, a, b)]
 
 
-class _Found(Protocol):
+class Found(Protocol):
     @property
     def start(self) -> int: ...
     @property
     def end(self) -> int: ...
 
 
-_Kind = TypeVar("_Kind", bound=_Found)
+_Kind = TypeVar("_Kind", bound=Found)
 
 
 def within(found: Sequence[_Kind], a: int, b: int) -> Sequence[_Kind]:

@@ -94,6 +94,8 @@ _TAIL: Final = re.compile(
     r"(?:的时候|当天|之前|以前|前(?!台|天|几|面|往|期)|之内|以内|内(?!部|容)|为止|之后|以后|后(?!天|台|面|续|期"
     r"|再|补))"
 )
+_TAIL_OPENINGS: Final = frozenset("的当之以前内为后")
+_SOFT_OPENINGS: Final = frozenset(")的左上前光样")
 _JOINS: Final = frozenset(("", "的", ",", "(", "号", "日", "就"))
 _RANGES: Final = frozenset(
     ["-", "~", "到", "至", "或", "或者", "还是", "和", "跟", "、", "最晚", "最迟", ",最晚", ",最迟"]
@@ -116,9 +118,8 @@ class Deadline:
     hourly: bool = False  # another instant if said at another hour of the same day
 
 
-@dataclass(slots=True)
 class _Parts:
-    """What one run of adjacent tokens says, before it is made an instant."""
+    """What one run of adjacent tokens says, before it is made an instant; what it does not say stands at the class."""
 
     start: int
     end: int
@@ -133,6 +134,10 @@ class _Parts:
     hourly: bool = False
     chosen: bool = False  # 周五或周六: left open
     digital: bool = False  # 5:00, the 24-hour clock
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start = start
+        self.end = end
 
 
 _ONE_OCLOCK: Final = re.compile(r"一(?:点(?:钟|半|整|前|之前|以前|左右|[一二三四五零十0-9])|时|:)")
@@ -288,11 +293,11 @@ def find_deadlines(text: str, said_at: datetime, cues: int) -> list[Deadline]:
 
 def _finish(parts: _Parts, text: str, said_at: datetime, found: list[Deadline]) -> None:
     end = parts.end
-    tail = _TAIL.match(text, end)
+    tail = _TAIL.match(text, end) if text[end : end + 1] in _TAIL_OPENINGS else None
     word = tail.group() if tail else ""
     if tail:
         end = tail.end()
-    soft = _SOFT.match(text, end)
+    soft = _SOFT.match(text, end) if text[end : end + 1] in _SOFT_OPENINGS else None
     if soft:
         end = soft.end()
     due_at = _instant(parts, said_at)
