@@ -1,4 +1,4 @@
-"""What every test can ask for: a fresh database on either engine."""
+"""What every test can ask for: a fresh database on either engine, and a marketplace in it, told or asked over HTTP."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import URL, Engine, create_engine, text
 
 from tests.postgres_server import postgres_server
+
+if TYPE_CHECKING:
+    from tests.over_http import HttpWorld
+    from tests.world import World
 
 pytest_plugins = ["tests.proofs", "tests.edge_app"]  # sizes, seeds and figures of the long proofs; a bare edge
 
@@ -150,3 +155,24 @@ def statements(address: URL, *lines: str) -> None:
 def maintenance(address: URL) -> Engine:
     """One connection for all databases that are made and dropped."""
     return create_engine(address, isolation_level="AUTOCOMMIT")
+
+
+# --- marketplaces ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def world(database: str, tmp_path: Path) -> Iterator[World]:
+    """A shop on a fresh database, on SQLite and then on PostgreSQL; stories run in it as anybody."""
+    from tests.world import new_world  # most tests of single rules need no story
+
+    with new_world(database, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def http(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
+    """The whole service with the demo's shops, asked over HTTP, on SQLite and then on PostgreSQL."""
+    from tests.over_http import new_http_world
+
+    with new_http_world(database, tmp_path) as made:
+        yield made

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from service.domain.errors import Conflict, GuardFailed, WindowClosed
 from service.domain.policy import DEFAULT
 from service.flows import hear_appeal, negotiate, open_dispute, settle_dispute
@@ -35,15 +30,7 @@ from tests.world import (
     SEAT,
     SUPERVISOR,
     World,
-    new_world,
 )
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
-
 
 # --- the appeal -----------------------------------------------------------------------------------------------------
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,17 +17,11 @@ from service.flows.settle_dispute import RULING, RulingMade, ruling_approved
 from service.store import tables
 from service.store.writes import Plan
 from tests.judge import at_work, dispute, due, rule, tick
-from tests.world import AGENT, OTHER_AGENT, OTHER_SUPERVISOR, OWNER, SUPERVISOR, World, new_world
+from tests.world import AGENT, OTHER_AGENT, OTHER_SUPERVISOR, OWNER, SUPERVISOR, World
 
 FIRE = {RULING: ruling_approved}
 MICROSECOND = timedelta(microseconds=1)
 ABOVE = {"paid_fen": 50_001}
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
 
 
 def proposal(world: World, *, by: Actor = AGENT) -> tuple[str, Proposed]:

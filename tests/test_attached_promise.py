@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,12 +35,6 @@ NOON_TOMORROW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 SHIP = Attached("ship", SIX_TODAY)
 REFUND = Attached("partial_refund", NOON_TOMORROW, 5_000, "CNY")
 INSULT, HELD = "你是不是有病", "自己看详情页"
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
 
 
 def send(world: World, inquiry: str, text: str, *attached: Attached, actor: Any = OWNER, **more: Any) -> Any:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,17 +42,10 @@ from tests.world import (
     OWNER,
     SEAT,
     World,
-    new_world,
 )
 
 TODAY, REFUND, INSULT = "今天18点前发货", "明天12点前给您退款50元", "你是不是有病"
 SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
 
 
 def states(world: World) -> list[str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,24 +19,12 @@ from service.flows.log_call import Call, list_calls, log_call
 from service.store import tables
 from service.store.engine import Transaction
 from service.store.writes import Plan
-from tests.over_http import HttpWorld, new_http_world
-from tests.world import AGENT, AUDITOR, BUYER, OTHER_OWNER, OWNER, SEAT, START, SUPERVISOR, World, new_world
+from tests.over_http import HttpWorld
+from tests.world import AGENT, AUDITOR, BUYER, OTHER_OWNER, OWNER, SEAT, START, SUPERVISOR, World
 
 POLITE = "亲,包裹显示已签收,请问您收到了吗"
 WAIT = DEFAULT.contact_call_after
 MOST = DEFAULT.contact_unanswered_messages_max
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def http(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
-    with new_http_world(database, tmp_path) as made:
-        yield made
 
 
 def write(world: World, actor: Any, dispute_id: str, text: str = POLITE) -> Any:

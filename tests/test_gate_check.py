@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,15 +14,9 @@ from service.flows.confirm_promise import Correction, correct
 from service.flows.tell_buyer import Relay, tell_buyer
 from service.store import tables
 from tests.promise_world import ask, new_name, press, relay, say, set_columns, transcript
-from tests.world import AGENT, OWNER, SUPERVISOR, World, new_world, relay_templates
+from tests.world import AGENT, OWNER, SUPERVISOR, World, relay_templates
 
 TEMPLATES = {relay_templates().sha256_hex: relay_templates()}
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
 
 
 def check(lines: list[Line]) -> GateReport:

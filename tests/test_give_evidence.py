@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,15 +18,9 @@ from service.flows.rulings import Cite
 from service.flows.upload_file import content_of_evidence, keep_upload, require_may_upload
 from service.store import tables
 from tests.judge import at_work, decision, dispute, due, picture, put, rule, tick, upload
-from tests.world import AGENT, AUDITOR, BUYER, OTHER_AGENT, OTHER_BUYER, OWNER, World, new_world
+from tests.world import AGENT, AUDITOR, BUYER, OTHER_AGENT, OTHER_BUYER, OWNER, World
 
 MICROSECOND = timedelta(microseconds=1)
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
 
 
 def refused(world: World, who: Actor, story: Any, **more: Any) -> Refusal:

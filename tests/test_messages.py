@@ -6,7 +6,6 @@ import hashlib
 import shutil
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from service.store.files import StoredFile
 from service.store.quotations import Quotation, verify_quotation
 from service.store.rulepacks import load_rule_book
 from service.store.writes import Plan
-from tests.over_http import HttpWorld, new_http_world
+from tests.over_http import HttpWorld
 from tests.world import (
     AGENT,
     AUDITOR,
@@ -39,24 +38,11 @@ from tests.world import (
     SEAT,
     SUPERVISOR,
     World,
-    new_world,
 )
 
 POLITE = "您好,请问衣服哪里不满意呢"
 BOASTS = "我们这是全国最好的面料"  # suggest_edit in a conversation with a buyer
 ABUSES = "你这个骗子,滚"  # reject_with_notice, and the buyer goes to a human
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as world:
-        yield world
-
-
-@pytest.fixture
-def http(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
-    with new_http_world(database, tmp_path) as world:
-        yield world
 
 
 def post(world: World, actor: Actor, dispute_id: str, **said: Any) -> Outcome | Sent | Refusal:
@@ -367,8 +353,14 @@ def test_a_file_is_shown_once_a_delivered_message_shows_it(world: World) -> None
 # --- quotations (B4) ------------------------------------------------------------------------------------------------
 
 
+SAYABLE = st.characters(codec="utf-8", exclude_characters="\0")  # the edge takes no NUL
+
+
 @given(
-    text=st.text(min_size=1, max_size=40), start=st.integers(-2, 42), end=st.integers(-2, 42), said=st.text(max_size=4)
+    text=st.text(SAYABLE, min_size=1, max_size=40),
+    start=st.integers(-2, 42),
+    end=st.integers(-2, 42),
+    said=st.text(max_size=4),
 )
 def test_a_quotation_holds_exactly_where_its_words_stand(text: str, start: int, end: int, said: str) -> None:
     """B4: code points, half-open, verified against the stored words, whatever the words are."""
@@ -393,8 +385,6 @@ class _OneMessage:
     def __init__(self, text: str) -> None:
         from service.domain.transcript import disclosure
 
-        clean = text.encode("utf-8", "replace").decode().replace("\0", "0")
-        self.text = clean
         self.row = tables.Message(
             id="m", dispute_id="d", thread_id="d", conversation="dispute", seq=1, delivery="delivered"
         )
@@ -404,7 +394,7 @@ class _OneMessage:
             position=0,
             name="text",
             digest=b"",
-            body=disclosure(salt=b"s" * 32, name="text", value=clean).body,
+            body=disclosure(salt=b"s" * 32, name="text", value=text).body,
         )
 
     def get(self, model: Any, key: str) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -36,14 +34,7 @@ from tests.payer import (
     tell_callback,
     tick,
 )
-from tests.world import SUPERVISOR, World, new_world
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
-
+from tests.world import SUPERVISOR, World
 
 # --- after a failure ------------------------------------------------------------------------------------------------
 

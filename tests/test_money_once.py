@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -37,13 +37,6 @@ from tests.payer import (
     tick,
 )
 from tests.world import BUYER, OWNER, World, new_world
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
-
 
 # --- the straight way -----------------------------------------------------------------------------------------------
 

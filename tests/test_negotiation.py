@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from threading import Event
 from time import sleep
 from typing import Any
@@ -45,7 +44,7 @@ from service.store.disputes import load_case
 from service.store.engine import Transaction
 from service.store.files import StoredFile
 from service.store.writes import Plan
-from tests.over_http import HttpWorld, new_http_world
+from tests.over_http import HttpWorld
 from tests.world import (
     AGENT,
     BUYER,
@@ -57,23 +56,10 @@ from tests.world import (
     START,
     SUPERVISOR,
     World,
-    new_world,
 )
 
 RISK = Actor(Role.SYSTEM, "system:risk", scopes=frozenset({"risk"}))
 POLITE = "商品发出前检查过,没有问题,请您再看一下"
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as world:
-        yield world
-
-
-@pytest.fixture
-def http(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
-    with new_http_world(database, tmp_path) as world:
-        yield world
 
 
 def dispute(world: World, dispute_id: str) -> tables.Dispute:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,20 +18,8 @@ from service.flows.open_dispute import Change, Claim, modify, open_dispute, reop
 from service.flows.read_case import read_case, require_seen
 from service.store import tables
 from service.store.writes import Plan
-from tests.over_http import HttpWorld, new_http_world
-from tests.world import BUYER, OTHER_BUYER, OWNER, START, SUPERVISOR, World, new_world
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as world:
-        yield world
-
-
-@pytest.fixture
-def http(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
-    with new_http_world(database, tmp_path) as world:
-        yield world
+from tests.over_http import HttpWorld
+from tests.world import BUYER, OTHER_BUYER, OWNER, START, SUPERVISOR, World
 
 
 def claim(line: str, **changes: Any) -> Claim:

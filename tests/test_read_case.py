@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +15,7 @@ from service.flows.list_cases import list_cases
 from service.flows.read_case import CaseSeen, read_case, require_seen
 from service.store import tables
 from service.store.writes import Plan
-from tests.over_http import HttpWorld, new_http_world
+from tests.over_http import HttpWorld
 from tests.world import (
     AGENT,
     AUDITOR,
@@ -29,23 +27,10 @@ from tests.world import (
     SEAT,
     SUPERVISOR,
     World,
-    new_world,
 )
 
 RULES_EDITOR = Actor(Role.RULES_EDITOR, "editor-1")
 EVERYBODY = (BUYER, OWNER, SEAT, AGENT, SUPERVISOR, AUDITOR)
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as world:
-        yield world
-
-
-@pytest.fixture
-def http(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
-    with new_http_world(database, tmp_path) as world:
-        yield world
 
 
 def set_row(world: World, model: Any, row_id: str, **columns: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -35,13 +34,6 @@ from tests.world import AGENT, BUYER, OTHER_AGENT, OTHER_OWNER, OWNER, SEAT, SUP
 
 ASK = Asked("q-1", QUESTION_TEMPLATES["ship_today"])
 GOOD, INSULT, HELD = "我们今天会给消费者发货。", "你是不是有病", "自己看详情页"
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    """A shop on a fresh database."""
-    with new_world(database, tmp_path) as made:
-        yield made
 
 
 def ask(world: World) -> tuple[str, str]:

@@ -1,8 +1,8 @@
-"""The parcel on its way back: shipped, scanned in any order, confirmed, or wrong, with each side of every edge."""
+"""The parcel on its way back: shipped, scanned in any order, confirmed, or wrong, with each side of every http."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,24 +33,12 @@ from service.store.timers import timer_id
 from service.store.writes import Plan
 from tests.clockwork import fire
 from tests.judge import PIXEL, refused, upload
-from tests.over_http import HttpWorld, new_http_world
+from tests.over_http import HttpWorld
 from tests.world import BUYER, MARKETPLACE, OTHER_BUYER, OTHER_OWNER, OWNER, SEAT, World, new_world
 
 SECOND, MICROSECOND, DAY = timedelta(seconds=1), timedelta(microseconds=1), timedelta(days=1)
 NUMBER = "SF1234567890"
 INSULT = "你是不是有病"
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def edge(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
-    with new_http_world(database, tmp_path) as made:
-        yield made
 
 
 def agreed(world: World, state: str = "awaiting_return", **columns: Any) -> str:
@@ -516,17 +504,17 @@ def _set(world: World, model: Any, key: str, **columns: object) -> None:
 # --- the edge -------------------------------------------------------------------------------------------------------
 
 
-def test_a_return_over_http(edge: HttpWorld) -> None:
+def test_a_return_over_http(http: HttpWorld) -> None:
     """api.md: ship-return, report-return-problem with If-Match; a blocked note is an outcome body, not a problem."""
-    dispute = edge.make_dispute("awaiting_return", line=edge.place_order(), type="return_refund")
+    dispute = http.make_dispute("awaiting_return", line=http.place_order(), type="return_refund")
     parcel = {"carrier": "sf", "tracking_no": NUMBER}
 
-    blind = edge.post("buyer", f"/disputes/{dispute}/actions/ship-return", parcel)
-    stale = edge.act("buyer", dispute, "ship-return", parcel, if_match='"999"')
-    shipped = edge.act("buyer", dispute, "ship-return", parcel)
-    blocked = edge.act("owner", dispute, "report-return-problem", {"ack": "NOT_RECEIVED", "note": INSULT})
-    notice = edge.act("owner", dispute, "report-return-problem", {"ack": "NOT_RECEIVED", "note": "没有收到包裹"})
-    reported = edge.act("owner", dispute, "report-return-problem", {"ack": "NOT_RECEIVED"})
+    blind = http.post("buyer", f"/disputes/{dispute}/actions/ship-return", parcel)
+    stale = http.act("buyer", dispute, "ship-return", parcel, if_match='"999"')
+    shipped = http.act("buyer", dispute, "ship-return", parcel)
+    blocked = http.act("owner", dispute, "report-return-problem", {"ack": "NOT_RECEIVED", "note": INSULT})
+    notice = http.act("owner", dispute, "report-return-problem", {"ack": "NOT_RECEIVED", "note": "没有收到包裹"})
+    reported = http.act("owner", dispute, "report-return-problem", {"ack": "NOT_RECEIVED"})
 
     assert [blind.status_code, stale.status_code, shipped.status_code] == [428, 412, 200]
     assert shipped.json()["return_shipments"][0]["tracking_no"] == NUMBER

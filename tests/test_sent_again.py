@@ -19,7 +19,7 @@ from service.flows.receive_reply import Said, receive_reply
 from service.flows.serve_ticket import TicketAnswer, TicketWanted, issue_manual_ticket, respond
 from service.store import tables
 from service.store.writes import Plan
-from tests.over_http import HttpWorld, new_http_world
+from tests.over_http import HttpWorld
 from tests.world import AGENT, OWNER, SEAT, World, new_world, rule_book
 
 MUST_EDIT = "你自己不会看吗"  # sarcasm: require_edit in every channel
@@ -34,12 +34,6 @@ def world(database: str, tmp_path: Path) -> Iterator[World]:
         plan = Plan()
         plan.update(tables.Seat, "seat-1", designated=True)
         made.database.run(lambda tx: tx.apply([plan]))
-        yield made
-
-
-@pytest.fixture
-def http(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
-    with new_http_world(database, tmp_path) as made:
         yield made
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,24 +28,12 @@ from service.store import tables
 from service.store.disputes import load_case
 from tests.clockwork import fire
 from tests.judge import PIXEL, refused, upload
-from tests.over_http import HttpWorld, new_http_world
-from tests.world import AGENT, AUDITOR, BUYER, OTHER_AGENT, OTHER_OWNER, OWNER, SEAT, SUPERVISOR, World, new_world
+from tests.over_http import HttpWorld
+from tests.world import AGENT, AUDITOR, BUYER, OTHER_AGENT, OTHER_OWNER, OWNER, SEAT, SUPERVISOR, World
 
 GOOD, INSULT, HELD = "我们今天会给消费者发货。", "你是不是有病", "快递丢件不关我的事"
 QUESTION = "请确认今天是否可以发货"
 HOUR, SECOND, MICROSECOND = timedelta(hours=1), timedelta(seconds=1), timedelta(microseconds=1)
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def edge(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
-    with new_http_world(database, tmp_path) as made:
-        yield made
 
 
 def issue(world: World, dispute: str | None = None, **wanted: Any) -> str:
@@ -562,25 +548,25 @@ def _set(tx: Any, model: Any, key: str, **columns: object) -> None:
 # --- the edge -------------------------------------------------------------------------------------------------------
 
 
-def test_a_ticket_from_issue_to_acceptance_over_http(edge: HttpWorld) -> None:
+def test_a_ticket_from_issue_to_acceptance_over_http(http: HttpWorld) -> None:
     """api.md: `/service-tickets` with acknowledge, respond, reject, extend, accept; outcomes of one shape."""
-    dispute = edge.make_dispute(line=edge.place_order(), assignee_id="demo-agent-1")
-    issued = edge.post(
+    dispute = http.make_dispute(line=http.place_order(), assignee_id="demo-agent-1")
+    issued = http.post(
         "agent", "/service-tickets", {"dispute_id": dispute, "category": "product", "question": QUESTION}
     )
     path = f"/service-tickets/{issued.json()['id']}"
 
-    dry = edge.post("agent", f"{path}/extend", {"extension": "PT2H"}, Prefer="dry-run")
+    dry = http.post("agent", f"{path}/extend", {"extension": "PT2H"}, Prefer="dry-run")
     steps = [
-        edge.post("owner", f"{path}/acknowledge", {}),
-        edge.post("agent", f"{path}/extend", {"extension": "PT2H"}),
-        edge.post("owner", f"{path}/respond", {"client_message_id": "t-1", "text": HELD}),
-        edge.post("owner", f"{path}/respond", {"client_message_id": "t-2", "text": GOOD}),
-        edge.post("agent", f"{path}/reject", {"reason": "请说明具体时间"}),
-        edge.post("owner", f"{path}/respond", {"client_message_id": "t-3", "text": GOOD}),
-        edge.post("agent", f"{path}/accept", {}),
+        http.post("owner", f"{path}/acknowledge", {}),
+        http.post("agent", f"{path}/extend", {"extension": "PT2H"}),
+        http.post("owner", f"{path}/respond", {"client_message_id": "t-1", "text": HELD}),
+        http.post("owner", f"{path}/respond", {"client_message_id": "t-2", "text": GOOD}),
+        http.post("agent", f"{path}/reject", {"reason": "请说明具体时间"}),
+        http.post("owner", f"{path}/respond", {"client_message_id": "t-3", "text": GOOD}),
+        http.post("agent", f"{path}/accept", {}),
     ]
-    again = edge.post("agent", f"{path}/accept", {})
+    again = http.post("agent", f"{path}/accept", {})
 
     assert issued.status_code == 201
     assert dry.headers["Preference-Applied"] == "dry-run"
@@ -589,7 +575,7 @@ def test_a_ticket_from_issue_to_acceptance_over_http(edge: HttpWorld) -> None:
     assert [p["action"] for p in steps[3].json()["promises"]] == ["ship"]
     assert (steps[-1].json()["state"], steps[-1].json()["answer"]) == ("resolved", GOOD)
     assert (again.status_code, again.json()["code"]) == (409, "arrow_missing")
-    listed = edge.get("owner", "/service-tickets", state="resolved", limit=1)
+    listed = http.get("owner", "/service-tickets", state="resolved", limit=1)
     assert [t["id"] for t in listed.json()["items"]] == [issued.json()["id"]]
     assert 'rel="first"' in listed.headers["Link"]
 
@@ -597,13 +583,13 @@ def test_a_ticket_from_issue_to_acceptance_over_http(edge: HttpWorld) -> None:
 @pytest.mark.parametrize(
     ("user", "method", "status"), [("buyer", "get", 403), ("owner-2", "get", 404), ("owner-2", "post", 404)]
 )
-def test_a_ticket_is_not_everybodys(edge: HttpWorld, user: str, method: str, status: int) -> None:
+def test_a_ticket_is_not_everybodys(http: HttpWorld, user: str, method: str, status: int) -> None:
     """Edge case 55: another shop's ticket is 404 on every route; a buyer has no tickets."""
-    dispute = edge.make_dispute(line=edge.place_order(), assignee_id="demo-agent-1")
+    dispute = http.make_dispute(line=http.place_order(), assignee_id="demo-agent-1")
     wanted = {"dispute_id": dispute, "category": "product", "question": QUESTION}
-    path = f"/service-tickets/{edge.post('agent', '/service-tickets', wanted).json()['id']}"
+    path = f"/service-tickets/{http.post('agent', '/service-tickets', wanted).json()['id']}"
 
-    answer = edge.get(user, path) if method == "get" else edge.post(user, f"{path}/acknowledge", {})
+    answer = http.get(user, path) if method == "get" else http.post(user, f"{path}/acknowledge", {})
 
     assert answer.status_code == status
 
@@ -618,11 +604,11 @@ def test_a_ticket_is_not_everybodys(edge: HttpWorld, user: str, method: str, sta
         ({"dispute_id": "01a00000-0000-7000-8000-000000000000"}, 404),
     ],
 )
-def test_a_ticket_that_cannot_be_read_or_may_not_be(edge: HttpWorld, change: dict[str, Any], status: int) -> None:
+def test_a_ticket_that_cannot_be_read_or_may_not_be(http: HttpWorld, change: dict[str, Any], status: int) -> None:
     """Malformed 400, against the rules 422, somebody else's 404; never 500."""
-    dispute = edge.make_dispute(line=edge.place_order(), assignee_id="demo-agent-1")
+    dispute = http.make_dispute(line=http.place_order(), assignee_id="demo-agent-1")
     wanted = {"dispute_id": dispute, "category": "product", "question": QUESTION}
 
-    answer = edge.post("agent", "/service-tickets", wanted | change)
+    answer = http.post("agent", "/service-tickets", wanted | change)
 
     assert answer.status_code == status, answer.text

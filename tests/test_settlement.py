@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,15 +36,7 @@ from tests.world import (
     OWNER,
     SUPERVISOR,
     World,
-    new_world,
 )
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
-
 
 # --- whose case it is -----------------------------------------------------------------------------------------------
 

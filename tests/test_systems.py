@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -24,23 +24,11 @@ from service.store.signing import signed_headers
 from service.store.writes import Plan
 from tests.judge import refused
 from tests.one_of_each import EXAMPLES
-from tests.over_http import HttpWorld, new_http_world
+from tests.over_http import HttpWorld
 from tests.world import MARKETPLACE, World, new_world
 
 SECRET = "whsec_" + "c2VjcmV0IG9mIHR3ZW50eS1mb3VyIGJ5dGVzIQ=="
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def edge(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
-    with new_http_world(database, tmp_path) as made:
-        yield made
 
 
 def snapshot(world: World, **changes: Any) -> OrderSnapshot:
@@ -247,43 +235,43 @@ def test_shipped_while_the_dispute_runs_is_known_from_the_first_scan(world: Worl
 # --- the edge -------------------------------------------------------------------------------------------------------
 
 
-def system_key(edge: HttpWorld, *scopes: str) -> str:
-    text = api_key_text("local", f"market{next(edge.numbers):04d}", bytes(range(32)))
+def system_key(http: HttpWorld, *scopes: str) -> str:
+    text = api_key_text("local", f"market{next(http.numbers):04d}", bytes(range(32)))
     row = {
         "id": text.split("_")[2],
         "sha256": api_key_sha256(text).hex(),
         "scopes": " ".join(scopes),
-        "created_at": edge.now,
+        "created_at": http.now,
     }
-    edge.insert((tables.ApiKey, row))
+    http.insert((tables.ApiKey, row))
     return text
 
 
-def order_body(edge: HttpWorld, **changes: Any) -> dict[str, Any]:
+def order_body(http: HttpWorld, **changes: Any) -> dict[str, Any]:
     money = {"amount": 12_900, "currency": "CNY"}
     line = {"id": "line-1", "title": "棉麻衬衫", "quantity": 1, "paid": money, "refundable": money}
     return {
         "id": "order-1",
         "merchant_id": "demo-shop-1",
         "buyer_id": "demo-buyer-1",
-        "updated_at": edge.now.isoformat(),
+        "updated_at": http.now.isoformat(),
         "lines": [line],
     } | changes
 
 
-def send(edge: HttpWorld, key: str, path: str, body: Any, *, event: str = "event-0001", **headers: str) -> Response:
+def send(http: HttpWorld, key: str, path: str, body: Any, *, event: str = "event-0001", **headers: str) -> Response:
     own = {"Authorization": f"Bearer {key}", "Idempotency-Key": event, "Content-Type": "application/json"}
-    return edge.client.post(f"/v1{path}", content=json.dumps(body), headers=own | headers)
+    return http.client.post(f"/v1{path}", content=json.dumps(body), headers=own | headers)
 
 
-def test_an_event_is_answered_the_same_and_taken_once(edge: HttpWorld) -> None:
+def test_an_event_is_answered_the_same_and_taken_once(http: HttpWorld) -> None:
     """Edge case 1: the system's own event id is its Idempotency-Key; the same id with another body is 422."""
-    key = system_key(edge, "orders")
-    body = order_body(edge)
+    key = system_key(http, "orders")
+    body = order_body(http)
 
-    first = send(edge, key, "/orders", body)
-    again = send(edge, key, "/orders", body)
-    other = send(edge, key, "/orders", order_body(edge, buyer_id="demo-buyer-2"))
+    first = send(http, key, "/orders", body)
+    again = send(http, key, "/orders", body)
+    other = send(http, key, "/orders", order_body(http, buyer_id="demo-buyer-2"))
 
     assert (first.status_code, first.json()) == (200, {"order_id": "order-1", "applied": True, "lines": 1})
     assert again.json() == first.json()
@@ -291,35 +279,35 @@ def test_an_event_is_answered_the_same_and_taken_once(edge: HttpWorld) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
-def test_a_key_reaches_as_far_as_its_scopes(edge: HttpWorld) -> None:
+def test_a_key_reaches_as_far_as_its_scopes(http: HttpWorld) -> None:
     """api.md: API keys with scopes; nobody else pushes orders."""
-    key = system_key(edge, "logistics")
+    key = system_key(http, "logistics")
 
-    lacking = send(edge, key, "/orders", order_body(edge))
-    person = edge.post("owner", "/orders", order_body(edge))
-    forged = send(edge, key[:-1] + ("A" if key[-1] != "A" else "B"), "/orders", order_body(edge))
+    lacking = send(http, key, "/orders", order_body(http))
+    person = http.post("owner", "/orders", order_body(http))
+    forged = send(http, key[:-1] + ("A" if key[-1] != "A" else "B"), "/orders", order_body(http))
 
     assert (lacking.status_code, lacking.json()["code"]) == (403, "scope_missing")
     assert person.status_code == 403
     assert forged.status_code == 401
 
 
-def test_where_a_secret_is_set_what_is_pushed_is_signed(edge: HttpWorld) -> None:
+def test_where_a_secret_is_set_what_is_pushed_is_signed(http: HttpWorld) -> None:
     """Standard Webhooks: the signature is of these bytes, the id is the event's, the instant is near."""
-    edge.app.state.systems_secrets = (SECRET,)
-    key, body = system_key(edge, "orders"), order_body(edge)
+    http.app.state.systems_secrets = (SECRET,)
+    key, body = system_key(http, "orders"), order_body(http)
 
     def signed(event: str, text: str) -> dict[str, str]:
-        return signed_headers(secret=SECRET, message_id=event, at=edge.now, body=text)
+        return signed_headers(secret=SECRET, message_id=event, at=http.now, body=text)
 
-    bare = send(edge, key, "/orders", body)
-    tampered = send(edge, key, "/orders", body, **signed("event-0001", json.dumps(body | {"id": "order-2"})))
-    mismatch = send(edge, key, "/orders", body, event="event-0002", **signed("event-0001", json.dumps(body)))
-    good = send(edge, key, "/orders", body, **signed("event-0001", json.dumps(body)))
+    bare = send(http, key, "/orders", body)
+    tampered = send(http, key, "/orders", body, **signed("event-0001", json.dumps(body | {"id": "order-2"})))
+    mismatch = send(http, key, "/orders", body, event="event-0002", **signed("event-0001", json.dumps(body)))
+    good = send(http, key, "/orders", body, **signed("event-0001", json.dumps(body)))
 
     assert [r.status_code for r in (bare, tampered, mismatch, good)] == [401, 401, 400, 200]
     assert mismatch.json()["code"] == "event_id_mismatch"
-    assert len(edge.rows(tables.Order, id="order-1")) == 1
+    assert len(http.rows(tables.Order, id="order-1")) == 1
 
 
 # --- staff ----------------------------------------------------------------------------------------------------------
@@ -327,16 +315,16 @@ def test_where_a_secret_is_set_what_is_pushed_is_signed(edge: HttpWorld) -> None
 STAFF = {"id": "demo-agent-1", "buyer_id": "demo-buyer-1", "active": True}
 
 
-def test_the_marketplace_says_which_account_an_agent_shops_with(edge: HttpWorld) -> None:
+def test_the_marketplace_says_which_account_an_agent_shops_with(http: HttpWorld) -> None:
     """Edge case 28: agent with a conflict of interest excluded; the demo's marketplace may say so."""
-    dispute = edge.open_one()
-    assert edge.act("owner", dispute, "seller-refuse", EXAMPLES["refuseRequest"]).status_code == 200
-    assert edge.act("buyer", dispute, "request-intervention", EXAMPLES["requestIntervention"]).status_code == 200
+    dispute = http.open_one()
+    assert http.act("owner", dispute, "seller-refuse", EXAMPLES["refuseRequest"]).status_code == 200
+    assert http.act("buyer", dispute, "request-intervention", EXAMPLES["requestIntervention"]).status_code == 200
 
-    told = edge.post("marketplace", "/staff-accounts", STAFF)
-    own_purchase = edge.act("agent", dispute, "accept-dispute")
-    left = edge.post("marketplace", "/staff-accounts", {"id": "demo-agent-1"})
-    accepted = edge.act("agent", dispute, "accept-dispute")
+    told = http.post("marketplace", "/staff-accounts", STAFF)
+    own_purchase = http.act("agent", dispute, "accept-dispute")
+    left = http.post("marketplace", "/staff-accounts", {"id": "demo-agent-1"})
+    accepted = http.act("agent", dispute, "accept-dispute")
 
     assert (told.status_code, told.json()) == (200, STAFF)
     assert own_purchase.json()["code"] == "conflict_of_interest"
@@ -344,29 +332,29 @@ def test_the_marketplace_says_which_account_an_agent_shops_with(edge: HttpWorld)
     assert accepted.status_code == 200
 
 
-def test_the_same_word_about_staff_twice_is_one(edge: HttpWorld) -> None:
+def test_the_same_word_about_staff_twice_is_one(http: HttpWorld) -> None:
     """Edge case 1: the same event id is answered the same, with another body it is refused; trying keeps nothing."""
-    tried = edge.post("marketplace", "/staff-accounts", STAFF, Prefer="dry-run")
-    nothing = edge.rows(tables.StaffAccount)
-    first = edge.post("marketplace", "/staff-accounts", STAFF, key="event-0001")
-    edge.pass_time(seconds=5)
-    again = edge.post("marketplace", "/staff-accounts", STAFF, key="event-0001")
-    other = edge.post("marketplace", "/staff-accounts", STAFF | {"active": False}, key="event-0001")
+    tried = http.post("marketplace", "/staff-accounts", STAFF, Prefer="dry-run")
+    nothing = http.rows(tables.StaffAccount)
+    first = http.post("marketplace", "/staff-accounts", STAFF, key="event-0001")
+    http.pass_time(seconds=5)
+    again = http.post("marketplace", "/staff-accounts", STAFF, key="event-0001")
+    other = http.post("marketplace", "/staff-accounts", STAFF | {"active": False}, key="event-0001")
 
     assert (tried.status_code, tried.headers["Preference-Applied"], nothing) == (200, "dry-run", [])
     assert (again.json(), again.headers["Idempotency-Replayed"]) == (first.json(), "true")
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
-    row = edge.row(tables.StaffAccount)
-    assert (row.buyer_id, row.active, row.updated_at) == ("demo-buyer-1", True, edge.now - 5 * SECOND)
+    row = http.row(tables.StaffAccount)
+    assert (row.buyer_id, row.active, row.updated_at) == ("demo-buyer-1", True, http.now - 5 * SECOND)
 
 
 @pytest.mark.parametrize("user", ["buyer", "owner", "seat", "agent", "supervisor", "auditor", "rules-editor"])
-def test_no_person_says_who_works_here(edge: HttpWorld, user: str) -> None:
+def test_no_person_says_who_works_here(http: HttpWorld, user: str) -> None:
     """api.md section 3: the marketplace's systems push; everybody else is 403."""
-    answer = edge.post(user, "/staff-accounts", STAFF)
+    answer = http.post(user, "/staff-accounts", STAFF)
 
     assert (answer.status_code, answer.json()["code"]) == (403, "role_not_allowed")
-    assert edge.rows(tables.StaffAccount) == []
+    assert http.rows(tables.StaffAccount) == []
 
 
 @pytest.mark.parametrize(
@@ -382,78 +370,78 @@ def test_no_person_says_who_works_here(edge: HttpWorld, user: str) -> None:
         {"id": "agent-1", "role": "supervisor"},
     ],
 )
-def test_a_word_about_staff_that_is_not_as_documented_is_refused(edge: HttpWorld, body: dict[str, Any]) -> None:
+def test_a_word_about_staff_that_is_not_as_documented_is_refused(http: HttpWorld, body: dict[str, Any]) -> None:
     """400 with the place of the mistake, and nothing is kept."""
-    answer = edge.post("marketplace", "/staff-accounts", body)
+    answer = http.post("marketplace", "/staff-accounts", body)
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
     assert answer.json()["errors"]
-    assert edge.rows(tables.StaffAccount) == []
+    assert http.rows(tables.StaffAccount) == []
 
 
-def test_a_word_about_staff_is_within_the_keys_scopes_and_signed_where_a_secret_is_set(edge: HttpWorld) -> None:
+def test_a_word_about_staff_is_within_the_keys_scopes_and_signed_where_a_secret_is_set(http: HttpWorld) -> None:
     """What systems push is signed (docs/operations.md, SYSTEMS_SECRET)."""
-    lacking = send(edge, system_key(edge, "orders"), "/staff-accounts", STAFF)
-    edge.app.state.systems_secrets = (SECRET,)
-    bare = edge.post("marketplace", "/staff-accounts", STAFF, key="event-0001")
-    signature = signed_headers(secret=SECRET, message_id="event-0002", at=edge.now, body=json.dumps(STAFF))
-    good = send(edge, system_key(edge, "staff"), "/staff-accounts", STAFF, event="event-0002", **signature)
+    lacking = send(http, system_key(http, "orders"), "/staff-accounts", STAFF)
+    http.app.state.systems_secrets = (SECRET,)
+    bare = http.post("marketplace", "/staff-accounts", STAFF, key="event-0001")
+    signature = signed_headers(secret=SECRET, message_id="event-0002", at=http.now, body=json.dumps(STAFF))
+    good = send(http, system_key(http, "staff"), "/staff-accounts", STAFF, event="event-0002", **signature)
 
     assert (lacking.status_code, lacking.json()["code"]) == (403, "scope_missing")
     assert (bare.status_code, good.status_code) == (401, 200)
 
 
-def test_amounts_of_one_order_are_of_one_currency(edge: HttpWorld) -> None:
+def test_amounts_of_one_order_are_of_one_currency(http: HttpWorld) -> None:
     """Edge case 38: mixed currencies rejected; 12.5 fen is no amount."""
-    key = system_key(edge, "orders")
-    mixed, broken = order_body(edge), order_body(edge)
+    key = system_key(http, "orders")
+    mixed, broken = order_body(http), order_body(http)
     mixed["lines"][0]["refundable"] = {"amount": 1, "currency": "JPY"}
     broken["lines"][0]["paid"] = {"amount": 12.5, "currency": "CNY"}
 
-    answers = [send(edge, key, "/orders", body, event=f"event-{n:04d}") for n, body in enumerate((mixed, broken))]
+    answers = [send(http, key, "/orders", body, event=f"event-{n:04d}") for n, body in enumerate((mixed, broken))]
 
     assert [(a.status_code, a.json()["code"]) for a in answers] == [(422, "currency_mismatch"), (400, "invalid")]
 
 
-def test_a_scan_of_a_parcel_that_nobody_registered_is_sent_again_later(edge: HttpWorld) -> None:
+def test_a_scan_of_a_parcel_that_nobody_registered_is_sent_again_later(http: HttpWorld) -> None:
     """404, and the event is not used up: once the buyer has registered the parcel, the same event is taken."""
-    key = system_key(edge, "logistics")
+    key = system_key(http, "logistics")
     event = {
         "parcel": "return",
         "state": "signed",
-        "at": edge.now.isoformat(),
+        "at": http.now.isoformat(),
         "carrier": "sf",
         "tracking_no": "SF1234567890",
     }
-    early = send(edge, key, "/logistics-events", event)
-    dispute = edge.make_dispute("awaiting_return", line=edge.place_order(), type="return_refund")
-    shipped = edge.act("buyer", dispute, "ship-return", {"carrier": "sf", "tracking_no": "SF1234567890"})
+    early = send(http, key, "/logistics-events", event)
+    dispute = http.make_dispute("awaiting_return", line=http.place_order(), type="return_refund")
+    shipped = http.act("buyer", dispute, "ship-return", {"carrier": "sf", "tracking_no": "SF1234567890"})
 
-    taken = send(edge, key, "/logistics-events", event)
+    taken = send(http, key, "/logistics-events", event)
 
     assert (early.status_code, shipped.status_code) == (404, 200)
     assert shipped.json()["state"] == "return_in_transit"
     assert taken.json() == {"applied": True, "dispute_id": dispute, "state": "signed", "kept_promises": []}
-    seen = edge.get("owner", f"/disputes/{dispute}/return").json()
+    seen = http.get("owner", f"/disputes/{dispute}/return").json()
     assert (seen["goods_held_by_merchant"], seen["shipments"][0]["state"]) == (True, "signed")
 
 
 @pytest.mark.parametrize("parcel", ["return", "order"])
-def test_an_event_names_its_parcel(edge: HttpWorld, parcel: str) -> None:
+def test_an_event_names_its_parcel(http: HttpWorld, parcel: str) -> None:
     """A return parcel by carrier and number, one to the buyer by order line."""
-    key = system_key(edge, "logistics")
+    key = system_key(http, "logistics")
 
-    answer = send(edge, key, "/logistics-events", {"parcel": parcel, "state": "signed", "at": edge.now.isoformat()})
+    answer = send(http, key, "/logistics-events", {"parcel": parcel, "state": "signed", "at": http.now.isoformat()})
 
     assert (answer.status_code, answer.json()["code"]) == (422, "event_incomplete")
 
 
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1999-12-31T23:59:59Z"])
-def test_an_instant_that_no_calendar_shows_is_malformed(edge: HttpWorld, at: str) -> None:
+def test_an_instant_that_no_calendar_shows_is_malformed(http: HttpWorld, at: str) -> None:
     """Malformed input is 400, never 500."""
-    key = system_key(edge, "logistics")
+    key = system_key(http, "logistics")
     event = {"parcel": "order", "state": "signed", "at": at, "order_line_id": "line-1"}
 
-    answer = send(edge, key, "/logistics-events", event)
+    answer = send(http, key, "/logistics-events", event)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "instant_out_of_range")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,7 +40,7 @@ from service.store.words import words_of
 from service.store.writes import Plan
 from tests.clockwork import fire
 from tests.judge import refused
-from tests.over_http import HttpWorld, new_http_world
+from tests.over_http import HttpWorld
 from tests.promise_world import ask, new_name, press, promise_of, relay, say, set_columns
 from tests.world import (
     AGENT,
@@ -53,24 +52,11 @@ from tests.world import (
     SEAT,
     SUPERVISOR,
     World,
-    new_world,
     relay_templates,
 )
 
 TODAY, REFUND = "今天18点前发货", "明天12点前给您退款50元"
 NEUTRAL = "您好,已收到您的申请,正在核实相关情况,感谢您的耐心等待。"
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def edge(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
-    with new_http_world(database, tmp_path) as made:
-        yield made
 
 
 def write(world: World, dispute: str, text: str, actor: Any = AGENT) -> str:
@@ -549,25 +535,25 @@ def test_the_property_above_sees_relays_and_free_text(world: World) -> None:
 # --- the edge -------------------------------------------------------------------------------------------------------
 
 
-def test_from_the_question_to_the_buyer_over_http(edge: HttpWorld) -> None:
+def test_from_the_question_to_the_buyer_over_http(http: HttpWorld) -> None:
     """Source 002's own example (今天发货), by every endpoint on the way."""
-    dispute = edge.make_dispute(line=edge.place_order(), assignee_id="demo-agent-1", policy_id="demo")
+    dispute = http.make_dispute(line=http.place_order(), assignee_id="demo-agent-1", policy_id="demo")
     question = {"client_message_id": "q-1", "text": "请您确认下今天是否可以发货"}
-    inquiry = edge.post("agent", f"/disputes/{dispute}/inquiries", question).json()
+    inquiry = http.post("agent", f"/disputes/{dispute}/inquiries", question).json()
     reply = {"client_message_id": "a-1", "text": TODAY}
-    sent = edge.post("owner", f"/inquiries/{inquiry['id']}/messages", reply).json()
+    sent = http.post("owner", f"/inquiries/{inquiry['id']}/messages", reply).json()
     (found,) = sent["promises"]
     path = f"/disputes/{dispute}/promises/{found['id']}"
-    too_early = edge.post("agent", f"{path}/relay", {"client_message_id": "r-1"})
+    too_early = http.post("agent", f"{path}/relay", {"client_message_id": "r-1"})
     act = {"promises": [{"promise_id": found["id"], "canonical_sha256": found["canonical_sha256"]}]}
 
-    asked = edge.post("agent", f"{path}/ask-confirm", {})
-    pressed = edge.post("owner", f"/disputes/{dispute}/promises/confirm", act)
-    relayed = edge.post("agent", f"{path}/relay", {"client_message_id": "r-2"})
-    again = edge.post(
+    asked = http.post("agent", f"{path}/ask-confirm", {})
+    pressed = http.post("owner", f"/disputes/{dispute}/promises/confirm", act)
+    relayed = http.post("agent", f"{path}/relay", {"client_message_id": "r-2"})
+    again = http.post(
         "agent", f"/disputes/{dispute}/relays", {"client_message_id": "r-3", "promise_ids": [found["id"]]}
     )
-    free = edge.post("agent", f"/disputes/{dispute}/relays", {"client_message_id": "r-4", "text": "商家今天会发货"})
+    free = http.post("agent", f"/disputes/{dispute}/relays", {"client_message_id": "r-4", "text": "商家今天会发货"})
 
     assert (too_early.status_code, too_early.json()["code"]) == (409, "promise_not_confirmed")
     assert [asked.status_code, pressed.status_code, relayed.status_code] == [200, 200, 201]
@@ -575,7 +561,7 @@ def test_from_the_question_to_the_buyer_over_http(edge: HttpWorld) -> None:
     assert again.json()["id"] == relayed.json()["id"]
     assert (free.status_code, free.json()["code"]) == (422, "uncleared_promise")
     assert free.json()["words"]
-    (message,) = edge.get("buyer", f"/disputes/{dispute}/relays").json()["items"]
+    (message,) = http.get("buyer", f"/disputes/{dispute}/relays").json()["items"]
     assert message["text"].endswith("为您发货。")
-    (known,) = edge.get("buyer", f"/disputes/{dispute}/promises").json()["items"]
+    (known,) = http.get("buyer", f"/disputes/{dispute}/promises").json()["items"]
     assert (known["state"], known["start"], known["message_id"]) == ("relayed", None, None)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,13 +19,7 @@ from service.flows.take_payment_in_hand import retry_execution
 from service.store import tables, timers
 from service.store.writes import Plan
 from tests.judge import at_work, dispute, due, put, rule, tick
-from tests.world import AGENT, BUYER, OWNER, SUPERVISOR, World, new_world
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
+from tests.world import AGENT, BUYER, OWNER, SUPERVISOR, World
 
 
 def offered(world: World) -> str:

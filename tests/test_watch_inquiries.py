@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -16,15 +14,9 @@ from service.flows.watch_inquiries import DECISIONS
 from service.store import tables
 from tests.clockwork import fire
 from tests.promise_world import ask, say
-from tests.world import OWNER, World, new_world
+from tests.world import OWNER, World
 
 SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
 
 
 def warned(world: World, dispute: str) -> int:
