@@ -27,6 +27,9 @@ PNG: Final = base64.b64decode(
 )
 ABUSE: Final = "你他妈的傻逼,滚蛋"
 PAID_FEN: Final = 1_000_000  # over what one agent may award alone: a second person decides
+NAMED_IN_PATHS: Final = (
+    "dispute", "inquiry", "ticket", "promise", "request", "item", "message", "approval", "notice", "version", "rule",
+)  # fmt: skip
 SHOP_OF: Final = {"owner": "demo-shop-1", "owner-2": "demo-shop-2"}
 
 
@@ -43,6 +46,7 @@ class Objects:
     request: dict[str, str] = field(default_factory=dict)
     item: dict[str, str] = field(default_factory=dict)
     file: dict[str, str] = field(default_factory=dict)
+    message: dict[str, str] = field(default_factory=dict)  # of the conversation, by side
     approval: str = ""
     approval_sha256: str = ""
     notice: str = ""
@@ -103,7 +107,7 @@ def side_of(user: str) -> str:
 def address(operation: str, user: str, objects: Objects) -> str:
     """The path of an operation on these objects."""
     path = "/v1" + operations()[operation][1]
-    for name in ("dispute", "inquiry", "ticket", "promise", "request", "item", "approval", "notice", "version", "rule"):
+    for name in NAMED_IN_PATHS:
         path = path.replace(f"{{{name}_id}}", objects.of(name, side_of(user)))
     return path.replace("{sha256}", objects.of("file", side_of(user)))
 
@@ -185,6 +189,9 @@ def lay_out(world: HttpWorld, *, buyer: str, owner: str, agent: str, offender: s
     ruling = EXAMPLES["issueRuling"] | {"kind": "refund_full", "amount": amount, "cites": cites}
     proposed = done(world.act(agent, dispute, "issue-ruling", ruling), 202)
     objects.approval, objects.approval_sha256 = proposed["id"], proposed["payload_sha256"]
+    for side, user in (("buyer", buyer), ("merchant", owner)):
+        greeting = {"client_message_id": f"greeting-{side}", "text": "您好"}
+        objects.message[side] = done(world.post(user, f"/disputes/{dispute}/messages", greeting), 201)["message_id"]
     abuse = {"client_message_id": "abuse-1", "text": ABUSE}
     objects.notice = done(world.post(offender, f"/disputes/{dispute}/messages", abuse), 403)["notice_id"]
     objects.seat = DEMO_USERS[owner].subject
@@ -199,9 +206,9 @@ def lay_out(world: HttpWorld, *, buyer: str, owner: str, agent: str, offender: s
 
 def absent() -> Objects:
     """Ids of nothing."""
-    ids = [str(uuid4()) for _ in range(8)]
+    ids = [str(uuid4()) for _ in range(9)]
     return Objects("line-of-nobody", *ids[:4], "0" * 64, {"buyer": ids[4]}, {"buyer": ids[5]}, {"buyer": "0" * 64},
-                   ids[6], "0" * 64, ids[7], version=str(uuid4()))  # fmt: skip
+                   {"buyer": ids[8]}, ids[6], "0" * 64, ids[7], version=str(uuid4()))  # fmt: skip
 
 
 def change_seat(world: HttpWorld, seat: str, **columns: object) -> None:

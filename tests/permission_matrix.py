@@ -55,6 +55,7 @@ listDisputes          ○○○○○○--
 getDispute            ○○○○○○--  dispute
 listMessages          ○○○○○○--  dispute
 postMessage           ●●●-----  dispute
+recallMessage         ●●●-----  message
 listCalls             -○○○○○--  dispute
 logCall               -●●-----  dispute
 downloadFile          ○○○○○○--  file

@@ -211,6 +211,8 @@ def wanted(row: Row, user: str, whose: str) -> str:
             theirs = (whose, user) in {("own", "seat"), ("other", "owner-2")}
         if not theirs:
             return "not_found"
+        if row.on == "message" and role is Role.MERCHANT_SEAT:
+            return "not_your_message"  # the owner's: seen, not taken back
     return LACKS.get(row.operation, "im_permission_missing") if mark == "◐" else "in"
 
 

@@ -59,6 +59,7 @@ EXAMPLES: Final[MappingProxyType[str, dict[str, Any]]] = MappingProxyType(
         # messages and inquiries
         "logCall": {"reached": False, "note": "无人接听"},
         "postMessage": {"client_message_id": "m-1", "kind": "text", "text": "您好,请问可以退款吗?"},
+        "recallMessage": NOTHING,
         "openInquiry": QUESTION,
         "answerInquiry": {"client_message_id": "reply-1", "kind": "text", "text": "今天发货"},
         "askOn": QUESTION | {"client_message_id": "agent-q-2", "text": "请提供快递单号"},

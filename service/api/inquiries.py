@@ -74,6 +74,7 @@ class MessageView(msgspec.Struct):
     not_checked_as_text: bool  # a picture, of which only codes were judged
     answers: bool
     received_at: Instant
+    recalled_at: Instant | None  # taken back: no text and no attachment but for a supervisor and an auditor
 
 
 class InquiryView(msgspec.Struct):
@@ -255,12 +256,13 @@ def _view(ctx: Context, seen: InquirySeen) -> InquiryView:
                 from_side=line.message.sender_side,
                 kind=line.message.kind,
                 text=line.text,
-                attachment=line.message.attachment,
+                attachment=line.attachment,
                 delivery=line.message.delivery,
                 measure=line.message.measure,
                 not_checked_as_text=unchecked(line.message.sender_side, line.message.kind),
                 answers=line.message.answers,
                 received_at=instant_text(line.message.received_at),
+                recalled_at=_maybe(line.message.recalled_at),
             )
             for line in seen.lines
         ],

@@ -1,4 +1,4 @@
-"""The conversation of buyer and merchant over HTTP, and the files shown in it."""
+"""The conversation of buyer and merchant over HTTP, the files shown in it, and messages taken back."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from service.api.listing import look_page
 from service.api.outcomes import OutcomeBody, ReceiptBody, outcome_responses, shape_outcome
 from service.api.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset
 from service.api.perform import Shaped, look, perform, runner
-from service.api.shapes import TEXT, ClientClock, Id, Instant, MarketplaceId, Page, instant_text
+from service.api.shapes import TEXT, ClientClock, Id, Instant, MarketplaceId, Nothing, Page, instant_text
 from service.api.terms import allow
 from service.api.views import READERS
 from service.domain.media_type import READERS as KINDS
 from service.domain.restating import unchecked
 from service.domain.shared_copy import shared_copy
 from service.domain.staff import Role
+from service.domain.transcript import Receipt
 from service.flows.context import Context
 from service.flows.exchange_messages import FileShown, Line, Said, Sent, file_shown, list_messages, post_message
 from service.flows.heard import Outcome
+from service.flows.recall_message import Recalled, recall_message
 from service.store.files import FileStore
 
 PARTIES = (Role.BUYER, Role.MERCHANT_OWNER, Role.MERCHANT_SEAT)
@@ -53,7 +55,8 @@ class ChatLine(msgspec.Struct):
     """One message as this viewer may see it.
 
     `not_checked_as_text`: a shop's picture, of which only codes were judged. `awaits_text`: a buyer's picture or voice
-    clip that the shop has not put into words yet; the buyer is not told.
+    clip that the shop has not put into words yet; the buyer is not told. `recalled_at`: its sender took it back; no
+    text and no attachment then, but for a supervisor and an auditor.
     """
 
     id: Id
@@ -67,6 +70,16 @@ class ChatLine(msgspec.Struct):
     not_checked_as_text: bool
     awaits_text: bool
     received_at: Instant
+    recalled_at: Instant | None
+
+
+class RecalledMessage(msgspec.Struct):
+    """A message taken back. `declined_promise_ids`: promises read in it that the shop had not confirmed."""
+
+    message_id: Id
+    recalled_at: Instant
+    declined_promise_ids: list[Id]
+    receipt: ReceiptBody
 
 
 @post(
@@ -88,6 +101,21 @@ async def post_one(
         return post_message(ctx, str(dispute_id), said)
 
     return await perform(request, story, _shape_sent)
+
+
+@post(
+    "/messages/{message_id:uuid}/recall",
+    status_code=200,
+    opt=allow(*PARTIES, dry_run=True),
+    operation_id="recallMessage",
+    summary="The sender takes a message back",
+    tags=["messages"],
+)
+async def recall_one(
+    request: Request[Any, Any, Any], message_id: FromPath[Id], data: JSONBody[Nothing]
+) -> Response[RecalledMessage]:
+    """Of the conversation or of an inquiry, within the policy's time; what it did stands, the transcript keeps it."""
+    return await perform(request, lambda ctx: recall_message(ctx, str(message_id)), _shape_recalled)
 
 
 @get(
@@ -145,10 +173,21 @@ def _bytes_of(files: FileStore, file: FileShown) -> bytes:
 def _shape_sent(ctx: Context, answer: Outcome | Sent) -> Shaped:
     if isinstance(answer, Outcome):
         return shape_outcome(answer)
-    kept = answer.receipt
-    return Shaped(
-        201, SentMessage("sent", Id(answer.message_id), ReceiptBody(kept.seq, kept.hash, instant_text(kept.at)))
+    return Shaped(201, SentMessage("sent", Id(answer.message_id), _receipt(answer.receipt)))
+
+
+def _shape_recalled(ctx: Context, recalled: Recalled) -> Shaped:
+    body = RecalledMessage(
+        Id(recalled.message_id),
+        instant_text(recalled.recalled_at),
+        [Id(each) for each in recalled.declined],
+        _receipt(recalled.receipt),
     )
+    return Shaped(200, body)
+
+
+def _receipt(kept: Receipt) -> ReceiptBody:
+    return ReceiptBody(kept.seq, kept.hash, instant_text(kept.at))
 
 
 def _line(line: Line) -> ChatLine:
@@ -159,13 +198,14 @@ def _line(line: Line) -> ChatLine:
         from_side=message.sender_side,
         kind=message.kind,
         text=line.text,
-        attachment=message.attachment,
+        attachment=line.attachment,
         delivery=message.delivery,
         measure=message.measure,
         not_checked_as_text=unchecked(message.sender_side, message.kind),
         awaits_text=line.awaits_text,
         received_at=instant_text(message.received_at),
+        recalled_at=None if message.recalled_at is None else instant_text(message.recalled_at),
     )
 
 
-HANDLERS = [post_one, get_all, get_file]
+HANDLERS = [post_one, recall_one, get_all, get_file]

@@ -144,6 +144,9 @@ class Policy:
     contact_call_after: timedelta = timedelta(minutes=30)  # choice: from when on a message stays unanswered
     contact_unanswered_messages_max: int = 10  # choice: in a row; an answer in several short messages is no chase
 
+    # The conversation
+    message_recall: timedelta = timedelta(minutes=2)  # choice: what users of WeChat and Wangwang know as 撤回; 0: never
+
     # Bounds
     reply_chars_max: int = 2_000  # choice: one chat message of either side
     reason_chars_max: int = 500  # choice: free reasons of staff and buyers
@@ -176,6 +179,7 @@ DEMO = Policy(policy_id="demo", demo=True, reply_window=timedelta(seconds=12), i
 _LENGTH_MOST = timedelta(days=365)  # choice: a bound on every duration of a policy
 _COUNT_MOST = 10**9  # choice: a bound on every count and amount of a policy
 _MAY_BE_ZERO = frozenset({"settle_margin", "offers_max", "modifications_max", "ruling_limit_fen", "remands_max"}) | {
+    "message_recall",
     "evidence_extensions_max",
     "ticket_rejections_max",
     "ticket_extensions_max",

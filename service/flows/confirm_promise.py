@@ -30,6 +30,7 @@ from service.flows.committing import (
     require_near,
 )
 from service.flows.context import Context
+from service.flows.ending import decline_promise
 from service.flows.heard import Heard, Outcome, rules_facts
 from service.flows.hearing import hear_note, keep_back, let_out, require_length, says_anything
 from service.flows.keeping import done_after_all, keep_promise
@@ -283,13 +284,8 @@ def decline(ctx: Context, dispute_id: str, promise_id: str) -> None:
     case = require_shops_case(ctx, dispute_id)
     require_seat(ctx)
     require_transcript_room(case, ctx.policy_of(case.dispute))
-    promise = _promise(case, promise_id)
-    PROMISE.advance(promise.state, "merchant_decline", PromiseFacts(now=ctx.now), side="merchant")
     ctx.follow(case.dispute)
-    ctx.plan.update(tables.Promise, promise_id, state="declined", ended_at=ctx.now)
-    timers.disarm(ctx.plan, promise_id, ("promise_lapse",), at=ctx.now)
-    ctx.record("promise.declined", facts={"promise": promise_id})
-    ctx.announce("promise.declined", promise_id=promise_id)
+    decline_promise(ctx, _promise(case, promise_id))
 
 
 def fulfil(ctx: Context, dispute_id: str, promise_id: str, proof: Proof) -> Outcome | None:

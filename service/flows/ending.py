@@ -1,4 +1,4 @@
-"""What ends when a dispute moves on: open children, pending decisions, offers, promises nobody confirmed."""
+"""What ends when a dispute moves on: open children, pending decisions, offers, promises that nobody stands by."""
 
 from __future__ import annotations
 
@@ -102,3 +102,19 @@ def lapse_promises(ctx: Context, case: CaseFile, *, case_closed: bool) -> None:
     if lapsed:
         ctx.record("promise.lapsed", facts={"promises": lapsed})
         ctx.announce("promise.lapsed", promise_ids=lapsed)
+
+
+def decline_promise(ctx: Context, promise: tables.Promise, **facts: object) -> None:
+    """The shop does not stand by what was read in its words: by saying so, or by taking the message back.
+
+    Args:
+        facts: more for the entry: ids.
+
+    Raises:
+        Conflict: `arrow_missing`: a confirmed promise is not taken back.
+    """
+    PROMISE.advance(promise.state, "merchant_decline", PromiseFacts(now=ctx.now), side="merchant")
+    ctx.plan.update(tables.Promise, promise.id, state="declined", ended_at=ctx.now)
+    timers.disarm(ctx.plan, promise.id, ("promise_lapse",), at=ctx.now)
+    ctx.record("promise.declined", facts={"promise": promise.id, **facts})
+    ctx.announce("promise.declined", promise_id=promise.id)

@@ -14,6 +14,7 @@ from service.domain.errors import Absent, Conflict, Refusal
 from service.domain.messages import require_sendable
 from service.domain.moderation import Channel
 from service.domain.policy import Policy
+from service.domain.recalling import hides
 from service.domain.restating import needs_words, restates, unchecked
 from service.domain.staff import Role
 from service.domain.transcript import Entry, Receipt, receipt, rfc3339
@@ -52,10 +53,14 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A message with its words, as one viewer may read them. `awaits_text`: the shop has not put it into words yet."""
+    """A message as one viewer may read it. `awaits_text`: the shop has not put it into words yet.
+
+    Of one that was taken back only supervisors and auditors read text and attachment.
+    """
 
     message: tables.Message
     text: str | None
+    attachment: str | None
     awaits_text: bool = False
 
 
@@ -323,7 +328,8 @@ def _shown_to(ctx: Context, case: CaseFile, side: str) -> set[str]:
 def list_messages(ctx: Context, dispute_id: str, *, after_seq: int, limit: int) -> list[Line]:
     """The conversation of buyer and merchant, oldest first; one more than `limit` if there are more.
 
-    Attempts that were not delivered are for the sender's own side, a supervisor and an auditor.
+    Attempts that were not delivered are for the sender's own side, a supervisor and an auditor; what was taken back
+    is shown as such, its words for a supervisor and an auditor.
 
     Raises:
         Absent: not this viewer's dispute.
@@ -339,14 +345,16 @@ def list_messages(ctx: Context, dispute_id: str, *, after_seq: int, limit: int) 
         after_seq=after_seq,
         limit=limit + 1,
     )
-    words = words_of(ctx.tx.session, case.dispute.id, [m.seq for m in found])
     since = None if side == "buyer" else case.dispute.restate_since_seq
-    return [Line(m, _text(words.get(m.seq, {})), awaits_text=_awaits_text(m, since)) for m in found]
+    open_to_read = [m for m in found if not hides(m.recalled_at, keeps_evidence=sees_all)]
+    words = words_of(ctx.tx.session, case.dispute.id, [m.seq for m in open_to_read])
+    files = {m.seq: m.attachment for m in open_to_read}
+    return [Line(m, _text(words.get(m.seq, {})), files.get(m.seq), awaits_text=_awaits_text(m, since)) for m in found]
 
 
 def _awaits_text(message: tables.Message, since: int | None) -> bool:
     shown = needs_words(message.sender_side, message.kind) and message.delivery == "delivered"
-    return shown and since is not None and message.seq >= since
+    return shown and message.recalled_at is None and since is not None and message.seq >= since
 
 
 def _text(words: Mapping[str, object]) -> str | None:

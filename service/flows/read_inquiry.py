@@ -7,20 +7,23 @@ from dataclasses import dataclass
 from sqlmodel import col, select
 
 from service.domain.errors import Absent
+from service.domain.recalling import hides
 from service.domain.staff import Role
 from service.flows.context import Context
 from service.store.tables import Dispute, Inquiry, Message
 from service.store.words import words_of
 
+KEEPS_EVIDENCE = frozenset({Role.AUDITOR, Role.SUPERVISOR})  # they read what was stopped and what was taken back
 LINES_MAX = 500  # messages of one inquiry that are shown; a turn is bounded far below
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A message with its words, where this viewer may read them."""
+    """A message with its words and file, where this viewer may read them."""
 
     message: Message
     text: str | None
+    attachment: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +78,18 @@ def _seen(ctx: Context, inquiry: Inquiry) -> InquirySeen:
         .limit(LINES_MAX)
     ).all()
     shown = [m for m in messages if _shows(ctx, m)]
-    words = words_of(ctx.tx.session, inquiry.dispute_id, [m.seq for m in shown])
-    return InquirySeen(inquiry, tuple(Line(m, _text(words.get(m.seq, {}))) for m in shown))
+    evidence = ctx.actor.role in KEEPS_EVIDENCE
+    open_to_read = [m for m in shown if not hides(m.recalled_at, keeps_evidence=evidence)]
+    words = words_of(ctx.tx.session, inquiry.dispute_id, [m.seq for m in open_to_read])
+    files = {m.seq: m.attachment for m in open_to_read}
+    return InquirySeen(inquiry, tuple(Line(m, _text(words.get(m.seq, {})), files.get(m.seq)) for m in shown))
 
 
 def _shows(ctx: Context, message: Message) -> bool:
     """What was not let out is for its own shop, the auditor and a supervisor; the asking agent sees delivered words."""
     if message.delivery == "delivered":
         return True
-    return ctx.actor.merchant_id is not None or ctx.actor.role in (Role.AUDITOR, Role.SUPERVISOR)
+    return ctx.actor.merchant_id is not None or ctx.actor.role in KEEPS_EVIDENCE
 
 
 def _text(words: object) -> str | None:

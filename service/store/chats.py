@@ -51,7 +51,7 @@ def message_by_client_id(
 
 
 def last_buyer_text(session: Session, dispute_id: str) -> str | None:
-    """What the buyer said last in the conversation with the merchant."""
+    """What the buyer said last in the conversation with the merchant, and has not taken back."""
     last = session.exec(
         select(Message)
         .where(
@@ -60,6 +60,7 @@ def last_buyer_text(session: Session, dispute_id: str) -> str | None:
             Message.sender_side == "buyer",
             Message.delivery == "delivered",
             Message.kind == "text",
+            col(Message.recalled_at).is_(None),
         )
         .order_by(col(Message.seq).desc())
         .limit(1)
@@ -69,7 +70,7 @@ def last_buyer_text(session: Session, dispute_id: str) -> str | None:
 
 
 def attachments_delivered(session: Session, dispute_id: str, *, conversation: str) -> set[str]:
-    """The fingerprints of files that delivered messages of a conversation show."""
+    """The fingerprints of files that delivered messages of a conversation show, those taken back left out."""
     statement = (
         select(Message.attachment)
         .where(
@@ -77,8 +78,27 @@ def attachments_delivered(session: Session, dispute_id: str, *, conversation: st
             Message.thread_id == dispute_id,
             Message.conversation == conversation,
             Message.delivery == "delivered",
+            col(Message.recalled_at).is_(None),
             col(Message.kind).in_(("image", "voice")),
         )
         .limit(SHOWN_MAX)
     )
     return {sha256 for sha256 in session.exec(statement) if sha256 is not None}
+
+
+def next_wordless(session: Session, dispute_id: str, *, after_seq: int) -> int | None:
+    """The place of the buyer's next picture or voice clip in the conversation, of those not taken back."""
+    return session.exec(
+        select(Message.seq)
+        .where(
+            Message.dispute_id == dispute_id,
+            Message.thread_id == dispute_id,
+            Message.sender_side == "buyer",
+            Message.delivery == "delivered",
+            col(Message.recalled_at).is_(None),
+            col(Message.kind).in_(("image", "voice")),
+            col(Message.seq) > after_seq,
+        )
+        .order_by(col(Message.seq))
+        .limit(1)
+    ).first()

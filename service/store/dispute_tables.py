@@ -175,6 +175,7 @@ class Message(SQLModel, table=True):
     client_message_id: str = Field(max_length=64)
     received_at: datetime = moment()
     edit_digest: str | None = Field(default=None, max_length=32)  # of a text that must be edited: domain/resending.py
+    recalled_at: datetime | None = moment(null=True)  # taken back by its sender: domain/recalling.py
 
 
 class Task(SQLModel, table=True):

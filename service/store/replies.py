@@ -106,7 +106,8 @@ SELECT d.id, d.version, d.state, d.type, d.last_seq, d.last_hash, d.last_event_s
        (SELECT e.id FROM message e WHERE e.dispute_id = d.id AND e.sender_id = s.id AND e.client_message_id = ?),
        (SELECT min(e.id) FROM message e WHERE e.thread_id = i.id AND e.edit_digest = ?),
        (SELECT {join}(b.said, ',') FROM
-          (SELECT cast(e.seq AS text) || CASE WHEN e.received_at >= i.asked_at THEN '+:' ELSE ':' END || x.body AS said
+          (SELECT cast(e.seq AS text) ||
+             CASE WHEN e.received_at >= i.asked_at AND e.recalled_at IS NULL THEN '+:' ELSE ':' END || x.body AS said
            FROM message e
            JOIN disclosure x ON x.dispute_id = e.dispute_id AND x.seq = e.seq AND x.position = 0 AND x.name = 'text'
            WHERE e.dispute_id = i.dispute_id AND e.thread_id = i.id AND e.sender_side = 'merchant'
@@ -174,7 +175,7 @@ def in_order_said(joined: str | None) -> tuple[str, ...]:
 
 
 def said_in_turn(joined: str | None) -> str | None:
-    """The shop's last message since the agent asked, if it has words."""
+    """The shop's last message since the agent asked, if it has words and was not taken back."""
     texts = _in_order(joined)
     return texts[-1][0] or None if texts and texts[-1][1] else None
 
