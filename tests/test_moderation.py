@@ -221,6 +221,14 @@ def test_who_warns_of_others_may_say_in_the_next_clause_what_they_do(rules: Comp
     assert "diversion" in judged("加我微信核对,最近有人冒充本店", rules).categories
 
 
+def test_letters_between_typed_words_are_counted_as_syllables(rules: CompiledRules) -> None:
+    """追评带张图,给您发两块红包 in letters stands no further apart than in characters; far off is still far off."""
+    near, far = "zhuipingdaizhangtu,geininfaliangkuaihongbao", "zhuiping" + "yanjiu" * 12 + "hongbao"
+
+    assert "review_manipulation" in judged(near, rules).categories
+    assert not judged(far, rules).findings
+
+
 @pytest.mark.parametrize("channel", ["inquiry", "ticket", "note"])
 def test_a_dated_commitment_to_the_platform_is_no_overpromise(rules: CompiledRules, channel: str) -> None:
     """D14: in an inquiry a plain dated commitment is what is wanted."""

@@ -99,7 +99,7 @@ def _joined(groups: list[Places], near: NearSlots, reading: Reading) -> Iterator
     for place in groups[0].all:
         span, words, heard = place, [(place.start, place.end)], int(reading.is_heard(place))
         for places in groups[1:]:
-            word = _nearest(span, places, near, window=window)
+            word = _nearest(span, places, near, window=window, reading=reading)
             if word is None:
                 break
             span = _spanning(span, word)
@@ -110,11 +110,14 @@ def _joined(groups: list[Places], near: NearSlots, reading: Reading) -> Iterator
                 yield (span.start, span.end), words, heard
 
 
-def _nearest(span: Occurrence, places: Places, near: NearSlots, *, window: int) -> Occurrence | None:
+def _nearest(span: Occurrence, places: Places, near: NearSlots, *, window: int, reading: Reading) -> Occurrence | None:
     """The nearest of `places` that does not overlap `span`, or None if none is near enough."""
     index = bisect_left(places.firsts, span.last)
-    if index < len(places.all) and places.firsts[index] - span.last <= window:
-        return places.all[index]
+    if index < len(places.all):
+        first = places.firsts[index]
+        gap = first - span.last
+        if gap <= window or (reading.is_typed and reading.are_syllables(span.last, first, most=window)):
+            return places.all[index]
     if near.ordered:
         return None
     index = bisect_left(places.firsts, span.first) - 1

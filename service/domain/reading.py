@@ -20,6 +20,7 @@ from service.domain.views import UnrepeatedView, View, evenly_repeated
 _PAUSE = re.compile(CLAUSE_MARK.pattern + r"|\s|[~～…—]")
 _PARTING = re.compile(r"(?<=[\u3400-\u9fff]{2})\s+")
 _A_NUMBER = DIGIT * DIGITS_MIN
+LETTERS_OF_A_SYLLABLE = 3  # of the syllables of running text: 3.1
 
 
 class Occurrence(NamedTuple):
@@ -121,6 +122,18 @@ class Reading:
             for view in self._other_views
             if isinstance(view, UnrepeatedView)
         )
+
+    @cached_property
+    def is_typed(self) -> bool:
+        """Whether a word was found in letters, at least in part; letters between two words are counted as syllables."""
+        return any(each.typed for each in self._heard)
+
+    def are_syllables(self, first: int, last: int, *, most: int) -> bool:
+        """Whether a stretch of the folded text is at most so many characters, three letters counted as one."""
+        if last - first >= LETTERS_OF_A_SYLLABLE * (most + 1):
+            return False
+        letters = sum(map(is_latin, self.folded[first:last]))
+        return last - first - letters + letters // LETTERS_OF_A_SYLLABLE <= most
 
     # -- where it is, roughly
 

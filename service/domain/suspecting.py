@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from service.domain.compiled_rules import CompiledRules, How, NearSlots, Way
-from service.domain.reading import Reading, RoughPlaces
+from service.domain.reading import LETTERS_OF_A_SYLLABLE, Reading, RoughPlaces
 from service.domain.rule_language import Channel, Rule
 from service.domain.whole_message import ADDRESS_CHARS_MAX, whole_forms
 
@@ -79,7 +79,7 @@ def _possible(suspected: Suspects, reading: Reading, rules: CompiledRules) -> Su
 
 def _may_hit(way: Way, reading: Reading, rules: CompiledRules, roughly: RoughPlaces) -> bool:
     if way.near is not None:
-        return _may_be_near(way.near, roughly)
+        return _may_be_near(way.near, roughly, spread=LETTERS_OF_A_SYLLABLE if reading.is_typed else 1)
     if way.how is _CLAUSE:
         return any(reading.is_a_rough_clause(*place) for place in roughly.get(way.slot, ()))
     if way.how is _PATTERN:
@@ -87,12 +87,16 @@ def _may_hit(way: Way, reading: Reading, rules: CompiledRules, roughly: RoughPla
     return True
 
 
-def _may_be_near(near: NearSlots, roughly: RoughPlaces) -> bool:
-    """Whether for a word of the first group there are words of all others that are not too far away."""
+def _may_be_near(near: NearSlots, roughly: RoughPlaces, *, spread: int) -> bool:
+    """Whether for a word of the first group there are words of all others that are not too far away.
+
+    Args:
+        spread: how many times as far as the window they may stand: where letters are typed for characters.
+    """
     places, *others = (roughly.get(slot, ()) for slot in near.slots)
     reach = 0
     for group in others:
-        reach += near.window
+        reach += near.window * spread
         if len(places) * len(group) > PAIRS_LOOKED_AT_MAX:
             places = _near_many(places, group, reach, ordered=near.ordered)
         else:

@@ -21,6 +21,7 @@ from service.domain.compiled_rules import CompiledRules, How, NearSlots
 from service.domain.disguises import is_letter
 from service.domain.lexicon import bits_of, slots_in
 from service.domain.moderation import Channel, Context, moderate
+from service.domain.reading import LETTERS_OF_A_SYLLABLE
 from service.domain.shapes_of_contact import DIGIT_SIGNS, DIGITS_MIN, has_a_plus, has_a_sign
 from service.domain.whole_message import ADDRESS_CHARS_MAX, cores
 from service.store.differing_rules import only
@@ -81,10 +82,13 @@ class Sieve:
         between = written == NEXT
         if int(between.sum()) != len(texts) - 1:
             return self._without_nul(texts, asked)
-        self._learn(written)
+        folded = self._fold[written]
+        unknown = folded == UNKNOWN
+        if unknown.any():
+            self._learn(np.unique(written[unknown]).tolist())
+            folded = self._fold[written]
         message = np.cumsum(between)
         suspected[message[self._flags[written] & SUSPICIOUS > 0]] = True
-        folded = self._fold[written]
         kept = folded >= NEXT
         folded, message = folded[kept], message[kept]
         edges = _edges(folded, np.flatnonzero(kept))
@@ -100,10 +104,10 @@ class Sieve:
         found = set(self.suspects(["" if "\0" in text else text for text in texts], asked))
         return sorted(found | {place for place, text in enumerate(texts) if "\0" in text})
 
-    def _learn(self, written: Array) -> None:
-        """Look up the characters that were never seen before."""
+    def _learn(self, code_points: Iterable[int]) -> None:
+        """Look up characters that were never seen before."""
         lexicon = self._lexicon
-        for code_point in np.unique(written[self._fold[written] == UNKNOWN]).tolist():
+        for code_point in code_points:
             character = chr(code_point)
             becomes = character.translate(lexicon.fold)
             self._fold[code_point] = ord(becomes) if len(becomes) == 1 else DROPPED
@@ -185,11 +189,9 @@ class _Hits:
         rows = np.fromiter(chain.from_iterable(found), dtype=np.int64).reshape(-1, 3)
         entries = rows[:, 2]
         signs = sieve._signs[folded].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-        heard = [
-            (slot, each.first, each.last)
-            for each in sieve._lexicon.ear.listen(text, signs, has_letters=bool((sieve._flags[folded] & LETTER).any()))
-            for slot in slots_in(each.bits & sieve._needed)
-        ]
+        all_heard = sieve._lexicon.ear.listen(text, signs, has_letters=bool((sieve._flags[folded] & LETTER).any()))
+        self._spread = LETTERS_OF_A_SYLLABLE if any(each.typed for each in all_heard) else 1
+        heard = [(slot, each.first, each.last) for each in all_heard for slot in slots_in(each.bits & sieve._needed)]
         sounds = np.array(heard, dtype=np.int64).reshape(-1, 3)
         widths = np.diff(sieve._first_slot)[entries]
         of_hit = np.repeat(np.arange(len(rows)), widths)
@@ -221,7 +223,7 @@ class _Hits:
         for slot in near.slots[1:]:
             others = self._of(slot)
             other_firsts, other_lasts = self._firsts[others], self._lasts[others]
-            reach += near.window
+            reach += near.window * self._spread
             is_near = _has_any(np.sort(other_firsts), lasts, lasts + reach)
             if not near.ordered:
                 is_near |= _has_any(np.sort(other_lasts), firsts - reach, firsts)
