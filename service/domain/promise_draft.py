@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from service.domain.promise_amount import Sum
+from service.domain.promise_scope import NAMED
 from service.domain.promise_statement import Statement
 
 REFUNDS: Final = frozenset(("refund", "partial_refund"))
@@ -67,3 +68,10 @@ def repeats(earlier: Draft, draft: Draft) -> bool:
     adds_due = draft.due_at is None or earlier.due_at is None
     adds_sum = draft.amount is None or earlier.amount is None
     return adds_due and adds_sum and draft.sentence - earlier.sentence <= 1
+
+
+def carries_on(earlier: Draft, draft: Draft, said: str) -> bool:
+    """给您换新的概率大,月底寄: a bare sending tells when of the exchange before it, and is no firmer."""
+    if earlier.wording not in ("hedged", "conditional") or earlier.due_at is not None:
+        return False
+    return draft.sentence - earlier.sentence <= 1 and not NAMED.search(said)

@@ -7,9 +7,9 @@ from itertools import islice, takewhile
 from typing import Final
 
 from service.domain.promise_actions import PAYS
-from service.domain.promise_draft import REFUNDS, Draft, repeats, same, take_fields, takes_back
+from service.domain.promise_draft import REFUNDS, Draft, carries_on, repeats, same, take_fields, takes_back
 from service.domain.promise_question import Ask, action_of
-from service.domain.promise_scope import BEYOND, GOODS_SENT, NAMED, PAUSE, VOUCHER
+from service.domain.promise_scope import BEYOND, GOODS_SENT, PAUSE, VOUCHER, supplies
 from service.domain.promise_statement import Reading, Statement
 
 _LOOK_BACK_MAX: Final = 20  # choice: how many earlier promises of a text a new one is compared with
@@ -171,7 +171,7 @@ class Neighbours:
                 ):
                     self._merge(earlier, draft)
                     return
-                if self._carries_on(earlier, draft, statement):
+                if carries_on(earlier, draft, self.reading.text[statement.start : statement.end]):
                     earlier.due_at, earlier.end = draft.due_at, draft.end
                     return
             if not same(earlier.action, draft.action) or earlier.wording == "refused":
@@ -212,13 +212,6 @@ class Neighbours:
         earlier.end = max(earlier.end, draft.end)
         return True
 
-    def _carries_on(self, earlier: Draft, draft: Draft, statement: Statement) -> bool:
-        """给您换新的概率大,月底寄: a bare sending tells when of the exchange before it, and is no firmer."""
-        if earlier.wording not in ("hedged", "conditional") or earlier.due_at is not None:
-            return False
-        said = self.reading.text[statement.start : statement.end]
-        return draft.sentence - earlier.sentence <= 1 and not NAMED.search(said)
-
     def _merge(self, earlier: Draft, draft: Draft) -> None:
         if draft.arrival and draft.wording != "unconditional":
             return
@@ -249,6 +242,14 @@ class Neighbours:
         last = self.found[-1] if self.found else None
         if statement.correcting:
             self.correcting = True
+        if (
+            last is None
+            and statement.deadline is not None
+            and supplies(self.reading.text, statement.start, statement.end)
+        ):
+            statement.action, statement.verb = "resend", "补"
+            self._on_act(statement, index)
+            return
         if last is not None and (statement.correcting or self.correcting):
             self._correct(last, statement)
             return
