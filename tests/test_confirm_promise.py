@@ -1,4 +1,4 @@
-"""A promise on its way: nothing but the merchant's act on the canonical text confirms it; kept or broken it ends."""
+"""The merchant's act: what it confirms, for whom, until when, and what newer words do to it."""
 
 from __future__ import annotations
 
@@ -8,44 +8,21 @@ from typing import Any
 
 import pytest
 
-from service.domain.canonical import canonical
 from service.domain.errors import ArrowMissing
-from service.flows.confirm_promise import (
-    Confirmation,
-    Correction,
-    Proof,
-    ask_confirm,
-    confirm,
-    correct,
-    decline,
-    fulfil,
-    list_promises,
-)
+from service.flows.confirm_promise import Confirmation, ask_confirm, confirm, decline, list_promises
 from service.flows.context import Context
 from service.flows.heard import Outcome
-from service.flows.keeping import keep_promises
 from service.flows.moves import facts_of, move
 from service.flows.serve_ticket import TicketAnswer, TicketWanted, issue_manual_ticket, respond
 from service.store import tables
 from service.store.disputes import load_case
-from tests.clockwork import fire
-from tests.judge import PIXEL, refused, upload
+from tests.judge import refused
 from tests.promise_world import ask, new_name, press, promise_of, relay, say, set_columns
-from tests.world import (
-    AGENT,
-    AUDITOR,
-    BUYER,
-    MARKETPLACE,
-    OTHER_AGENT,
-    OTHER_BUYER,
-    OTHER_OWNER,
-    OWNER,
-    SEAT,
-    World,
-)
+from tests.world import AGENT, AUDITOR, BUYER, OTHER_AGENT, OTHER_BUYER, OTHER_OWNER, OWNER, SEAT, World
 
-TODAY, REFUND, INSULT = "今天18点前发货", "明天12点前给您退款50元", "你是不是有病"
-SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
+TODAY, REFUND = "今天18点前发货", "明天12点前给您退款50元"
+
+MICROSECOND = timedelta(microseconds=1)
 
 
 def states(world: World) -> list[str]:
@@ -288,249 +265,6 @@ def test_a_promise_that_the_buyer_knows_is_not_superseded(world: World) -> None:
     say(world, inquiry, "明天18点前发货")
 
     assert promise_of(world, first.id).state == "relayed"
-
-
-# --- corrections ----------------------------------------------------------------------------------------------------
-
-
-def test_a_correction_is_a_new_promise_confirmed_by_the_same_act(world: World) -> None:
-    """merchant_correct: superseded; a new promise, confirmed by the same act on its own canonical hash."""
-    dispute, inquiry = ask(world)
-    (found,) = say(world, inquiry, TODAY)
-    later = world.now + timedelta(days=1, microseconds=5)
-
-    made = world.tell(
-        OWNER, lambda ctx: correct(ctx, dispute, found.id, Correction(found.canonical_sha256, due_at=later))
-    )
-
-    assert isinstance(made, str)
-    new = promise_of(world, made)
-    text = canonical("ship", None, None, later.replace(microsecond=0))
-    assert promise_of(world, found.id).state == "superseded"
-    assert (new.state, new.wording, new.canonical_sha256) == ("confirmed", "unconditional", text.sha256_hex)
-    assert new.confirmed_canonical == text.sha256_hex
-    assert (new.span_start, new.span_end, new.message_id) == (
-        found.start,
-        found.end,
-        promise_of(world, found.id).message_id,
-    )
-    relay(world, dispute, made)
-    assert promise_of(world, made).state == "relayed"
-
-
-def test_a_softened_promise_becomes_one_by_the_act_of_correcting_it(world: World) -> None:
-    """The act is on the canonical text, which says no 尽量."""
-    dispute, inquiry = ask(world)
-    (found,) = say(world, inquiry, "尽量今天发货")
-    due_at = world.now + timedelta(hours=20)
-
-    made = world.tell(
-        OWNER, lambda ctx: correct(ctx, dispute, found.id, Correction(found.canonical_sha256, due_at=due_at))
-    )
-
-    assert promise_of(world, str(made)).state == "confirmed"
-
-
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ({}, "correction_too_wide"),  # nothing would change
-        ({"amount_fen": 12_901}, "amount_over_refundable"),
-        ({"amount_fen": 0}, "amount_not_positive"),
-        ({"amount_fen": 100, "currency": "USD"}, "currency_mismatch"),
-        ({"due_at": timedelta(0)}, "promise_already_due"),
-        ({"due_at": timedelta(days=366)}, "promise_too_far"),
-        ({"canonical_sha256": "0" * 64, "amount_fen": 100}, "hash_mismatch"),
-        ({"amount_fen": 100, "note": "字" * 2_001}, "text_length"),
-    ],
-)
-def test_what_a_correction_may_not_be(world: World, change: dict[str, Any], code: str) -> None:
-    """Time or amount only, dated ahead, within what the line can give back, of the text that was shown."""
-    dispute, inquiry = ask(world)
-    (found,) = say(world, inquiry, REFUND)
-    wanted = {"canonical_sha256": found.canonical_sha256} | change
-    if "due_at" in wanted:
-        wanted["due_at"] = world.now + wanted["due_at"]
-    correction = Correction(**wanted)
-
-    refused(code, lambda: world.tell(OWNER, lambda ctx: correct(ctx, dispute, found.id, correction)))
-
-    assert states(world) == ["extracted"]
-
-
-def test_an_act_without_a_sum_is_not_given_one(world: World) -> None:
-    """A relay says all that was confirmed: 发货 has no amount that the buyer could be told."""
-    dispute, inquiry = ask(world)
-    (found,) = say(world, inquiry, TODAY)
-    correction = Correction(found.canonical_sha256, amount_fen=5_000)
-
-    refused("correction_too_wide", lambda: world.tell(OWNER, lambda ctx: correct(ctx, dispute, found.id, correction)))
-
-    assert [(p.state, p.amount_fen) for p in world.rows(tables.Promise)] == [("extracted", None)]
-
-
-def test_a_correction_over_the_seats_limit_is_no_correction(world: World) -> None:
-    """A seat corrects within its limit."""
-    dispute, inquiry = ask(world)
-    (found,) = say(world, inquiry, REFUND)
-    set_columns(world, tables.Seat, "seat-1", commit_limit_fen=6_000)
-
-    refused(
-        "commit_limit_exceeded",
-        lambda: world.tell(
-            SEAT,
-            lambda ctx: correct(ctx, dispute, found.id, Correction(found.canonical_sha256, amount_fen=6_001)),
-        ),
-    )
-    made = world.tell(
-        SEAT, lambda ctx: correct(ctx, dispute, found.id, Correction(found.canonical_sha256, amount_fen=6_000))
-    )
-
-    assert promise_of(world, str(made)).amount_fen == 6_000
-
-
-def test_a_note_that_is_not_let_out_corrects_nothing(world: World) -> None:
-    """merchant_correct is moderated: the attempt is kept, the promise stays as it was."""
-    dispute, inquiry = ask(world)
-    (found,) = say(world, inquiry, REFUND)
-    correction = Correction(found.canonical_sha256, amount_fen=4_000, note=INSULT)
-
-    outcome = world.tell(OWNER, lambda ctx: correct(ctx, dispute, found.id, correction))
-
-    assert isinstance(outcome, Outcome)
-    assert not outcome.is_sent
-    assert states(world) == ["extracted"]
-
-
-def test_a_declined_promise_is_over(world: World) -> None:
-    """merchant_decline."""
-    dispute, inquiry = ask(world)
-    (found,) = say(world, inquiry, TODAY)
-
-    world.tell(SEAT, lambda ctx: decline(ctx, dispute, found.id))
-
-    assert states(world) == ["declined"]
-    assert world.armed(found.id) == {}
-    with pytest.raises(ArrowMissing):
-        press(world, dispute, found)
-
-
-# --- the clock ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("asked", [False, True])
-def test_what_nobody_confirms_lapses_after_a_day(world: World, asked: bool) -> None:
-    """promise_lapse_timeout: P1D after extraction; silence is never consent."""
-    dispute, inquiry = ask(world)
-    (found,) = say(world, inquiry, "三天内发货")
-    if asked:
-        world.tell(AGENT, lambda ctx: ask_confirm(ctx, dispute, found.id))
-    lapses = world.now + timedelta(days=1)
-
-    fire(world, at=lapses + SECOND - MICROSECOND)
-    early = states(world)
-    fire(world, at=lapses + SECOND)
-
-    assert early == (["confirmation_requested"] if asked else ["extracted"])
-    assert states(world) == ["lapsed"]
-
-
-def test_a_confirmed_promise_lapses_only_with_its_case(world: World) -> None:
-    """confirmed → lapsed: case closed; closing the inquiry changes nothing."""
-    dispute, inquiry = ask(world)
-    (found,) = say(world, inquiry, "三天内发货")
-    press(world, dispute, found)
-
-    fire(world, at=world.now + timedelta(days=2))
-
-    assert states(world) == ["confirmed"]
-
-
-def test_a_promise_not_kept_is_broken_and_counts(world: World) -> None:
-    """promise_due_timeout: no earlier than due_at + settle; standing event; the agent is told."""
-    dispute, inquiry = ask(world)
-    (found,) = say(world, inquiry, TODAY)
-    press(world, dispute, found)
-    relay(world, dispute, found.id)
-    assert found.due_at is not None
-
-    fire(world, at=found.due_at + SECOND - MICROSECOND)
-    early = states(world)
-    fire(world, at=found.due_at + SECOND)
-
-    assert (early, states(world)) == (["relayed"], ["breached"])
-    event = world.row(tables.StandingEvent)
-    assert (event.kind, event.subject_id) == ("promise_breached", found.id)
-    assert world.row(tables.Task, kind="promise_breached").role == "platform_agent"
-
-
-# --- kept -----------------------------------------------------------------------------------------------------------
-
-
-def test_the_merchant_shows_that_it_kept_its_word(world: World) -> None:
-    """fulfil: proof; a kept promise is no longer watched."""
-    dispute, inquiry = ask(world)
-    (found,) = say(world, inquiry, TODAY)
-    press(world, dispute, found)
-    sha256 = upload(world, dispute, OWNER, PIXEL)
-    with pytest.raises(ArrowMissing):
-        world.tell(OWNER, lambda ctx: fulfil(ctx, dispute, found.id, Proof((sha256,))))
-    relay(world, dispute, found.id)
-
-    refused("proof_missing", lambda: world.tell(OWNER, lambda ctx: fulfil(ctx, dispute, found.id, Proof())))
-    of_buyer = upload(world, dispute, BUYER, b"%PDF-1.4\n% mine\n%%EOF\n")
-    for foreign in ("f" * 64, of_buyer):
-        proof = Proof((foreign,))
-        refused(
-            "file_unknown", lambda proof=proof: world.tell(OWNER, lambda ctx: fulfil(ctx, dispute, found.id, proof))
-        )
-    blocked = world.tell(OWNER, lambda ctx: fulfil(ctx, dispute, found.id, Proof((sha256,), INSULT)))
-    assert isinstance(blocked, Outcome)
-    assert states(world) == ["relayed"]
-
-
-def test_a_kept_promise_is_watched_no_longer(world: World) -> None:
-    """relayed → fulfilled ends its clock."""
-    dispute, inquiry = ask(world)
-    (found,) = say(world, inquiry, TODAY)
-    press(world, dispute, found)
-    relay(world, dispute, found.id)
-    sha256 = upload(world, dispute, OWNER, PIXEL)
-
-    world.tell(OWNER, lambda ctx: fulfil(ctx, dispute, found.id, Proof((sha256,), "已发货,见图")))
-    fire(world, at=world.now + timedelta(days=1))
-
-    assert states(world) == ["fulfilled"]
-    assert world.rows(tables.StandingEvent) == []
-
-
-@pytest.mark.parametrize(("paid_fen", "kept"), [(5_000, True), (4_999, False)])
-def test_a_payment_keeps_the_promise_that_it_covers(world: World, paid_fen: int, kept: bool) -> None:
-    """fulfil by the payment gateway: what was paid is at least what was promised."""
-    dispute, inquiry = ask(world)
-    (found,) = say(world, inquiry, REFUND)
-    press(world, dispute, found)
-    relay(world, dispute, found.id)
-
-    def paid(ctx: Context) -> list[str]:
-        case = load_case(ctx.tx.session, dispute)
-        assert case is not None
-        ctx.follow(case.dispute)
-        proof = {"refund": "r-1"}
-        return keep_promises(
-            ctx,
-            case,
-            actions=("refund", "partial_refund"),
-            side="payment_gateway",
-            at=ctx.now,
-            proof=proof,
-            amount_fen=paid_fen,
-        )
-
-    ids = world.tell(MARKETPLACE, paid)
-
-    assert ids == ([found.id] if kept else [])
-    assert states(world) == (["fulfilled"] if kept else ["relayed"])
 
 
 # --- the same in tickets, and who sees what -------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The path of a merchant message, step by step: what is refused, what is delivered, what is kept, in how many trips."""
+"""The path of a merchant's answer: delivered, stopped or late, sent twice, in two round trips, all or nothing."""
 
 from __future__ import annotations
 
@@ -9,62 +9,19 @@ from typing import Any
 
 import pytest
 
-from service.domain.calendar import SHANGHAI
 from service.domain.errors import Absent, Conflict, Forbidden, GuardFailed, WindowClosed
-from service.flows.ask_merchant import (
-    QUESTION_TEMPLATES,
-    Asked,
-    close_inquiry,
-    hand_over,
-    open_inquiry,
-    send_agent_message,
-)
+from service.flows.ask_merchant import close_inquiry
 from service.flows.context import AnsweredBefore
 from service.flows.heard import Outcome
 from service.flows.read_inquiry import read_inquiry
 from service.flows.receive_reply import Said, receive_reply
 from service.flows.settle_dispute import transfer
-from service.flows.watch_inquiries import DECISIONS
-from service.flows.watch_windows import sweep
 from service.store import tables
 from service.store.engine import Transaction
 from service.store.writes import Plan
+from tests.inquiring import GOOD, HELD, INSULT, ask, designated, fire, reply
 from tests.judge import PIXEL, upload
 from tests.world import AGENT, BUYER, OTHER_AGENT, OTHER_OWNER, OWNER, SEAT, SUPERVISOR, World, new_world
-
-ASK = Asked("q-1", QUESTION_TEMPLATES["ship_today"])
-GOOD, INSULT, HELD = "我们今天会给消费者发货。", "你是不是有病", "自己看详情页"
-
-
-def ask(world: World) -> tuple[str, str]:
-    """A dispute with an inquiry that waits: (dispute, inquiry)."""
-    dispute = world.make_dispute()
-    return dispute, world.tell(AGENT, lambda ctx: open_inquiry(ctx, dispute, ASK))
-
-
-def reply(world: World, inquiry: str, text: str = GOOD, *, actor: Any = OWNER, **more: Any) -> Any:
-    """One merchant message, as the edge would hand it over."""
-    number = next(world.numbers)
-    received_at = more.pop("received_at", None)
-    said = Said(**{"client_message_id": f"m-{number}", "text": text} | more)
-    return world.tell(
-        actor,
-        lambda ctx: receive_reply(ctx, inquiry, said, key_id=f"key-{number}"),
-        received_at=received_at,
-        one_statement=True,
-    )
-
-
-def fire(world: World) -> int:
-    """Sweep until nothing is due; returns how many timers fired."""
-    fired = 0
-    while True:
-        done = world.database.run(lambda tx: sweep(world.house, tx, now=world.now, decisions=DECISIONS))
-        assert not done.failed
-        fired += done.claimed
-        if not done.claimed:
-            return fired
-
 
 # --- delivered ---
 
@@ -151,13 +108,6 @@ def test_owner_and_seat_answer_together_and_both_stand(world: World) -> None:
 
     assert (first.outcome, second.outcome) == ("sent", "sent")
     assert [m.sender_id for m in world.rows(tables.Message, dispute_id=dispute)][1:] == ["seat-owner", "seat-1"]
-
-
-def designated() -> Plan:
-    """Make the seat of the shop one that answers the platform."""
-    plan = Plan()
-    plan.update(tables.Seat, "seat-1", designated=True)
-    return plan
 
 
 # --- stopped ---
@@ -385,119 +335,6 @@ def test_a_stored_answer_is_found_by_the_one_read(world: World) -> None:
 
     with pytest.raises(AnsweredBefore):
         world.tell(OWNER, lambda ctx: receive_reply(ctx, inquiry, Said("m", text=GOOD), key_id="key"))
-
-
-# --- the agent's side ---
-
-
-def test_the_agent_asks_on_and_the_window_starts_anew(world: World) -> None:
-    """A new turn after an answer re-arms R1; inside a turn the end never moves forward (edge case 20)."""
-    _, inquiry = ask(world)
-    reply(world, inquiry)
-    world.pass_time(seconds=60)
-
-    world.tell(AGENT, lambda ctx: send_agent_message(ctx, inquiry, Asked("q-2", "几点发货?")))
-    first_end = world.row(tables.Inquiry, id=inquiry).due_at
-    world.pass_time(seconds=10)
-    world.tell(AGENT, lambda ctx: send_agent_message(ctx, inquiry, Asked("q-3", "哪家快递?")))
-
-    row = world.row(tables.Inquiry, id=inquiry)
-    assert first_end == world.now - timedelta(seconds=10) + timedelta(seconds=180)
-    assert (row.turn, row.due_at, row.question) == (2, world.now + timedelta(seconds=180), "几点发货?\n哪家快递?")
-    assert world.armed(inquiry)["reply_window"] == row.due_at
-
-
-def test_a_promise_over_two_messages_of_a_turn_is_read_as_one(world: World) -> None:
-    """promises.md section 2: 明天, then 发货 is tomorrow's; of the turn before nothing is taken over."""
-    _, inquiry = ask(world)
-    reply(world, inquiry, "明天")
-
-    (promised,) = reply(world, inquiry, "发货").promises
-
-    assert promised.action == "ship"
-    assert promised.due_at.date() == (world.now.astimezone(SHANGHAI) + timedelta(days=1)).date()
-    assert (promised.start, promised.end) == (0, 2)
-
-    world.pass_time(seconds=2)
-    world.tell(AGENT, lambda ctx: send_agent_message(ctx, inquiry, Asked("q-2", "那款商品是什么材质?")))
-    assert all(each.due_at is None for each in reply(world, inquiry, "发货").promises)
-
-
-def test_a_second_inquiry_is_refused_with_the_open_ones_id(world: World) -> None:
-    """One at a time per dispute and merchant: 409 with the id."""
-    dispute, inquiry = ask(world)
-
-    with pytest.raises(Conflict, match="inquiry_open") as refused:
-        world.tell(AGENT, lambda ctx: open_inquiry(ctx, dispute, Asked("q-9", "在吗")))
-    assert refused.value.facts["inquiry_id"] == inquiry
-
-
-def test_the_least_saturated_seat_gets_the_next_inquiry(world: World) -> None:
-    """Edge case 24, C6: a=1, b=2, c=3, so the next goes to a."""
-    for number, load in (("a", 1), ("b", 2), ("c", 3)):
-        world.insert(
-            (
-                tables.Seat,
-                {
-                    "id": f"seat-{number}",
-                    "merchant_id": "shop-1",
-                    "nickname": number,
-                    "may_im": True,
-                    "designated": True,
-                    "open_inquiries": load,
-                },
-            )
-        )
-
-    _, inquiry = ask(world)
-
-    assert world.row(tables.Inquiry, id=inquiry).seat_id == "seat-a"
-    assert world.row(tables.Seat, id="seat-a").open_inquiries == 2
-
-
-def test_a_hundred_inquiries_to_three_seats_differ_by_one_at_most(world: World) -> None:
-    """Edge case 25: spread ≤ 1, and the counters equal a recount."""
-    for name in "abc":
-        world.insert(
-            (
-                tables.Seat,
-                {"id": f"seat-{name}", "merchant_id": "shop-1", "nickname": name, "may_im": True, "designated": True},
-            )
-        )
-
-    inquiries = [ask(world)[1] for _ in range(100)]
-
-    loads = {s.id: s.open_inquiries for s in world.rows(tables.Seat) if s.designated}
-    counted = [world.row(tables.Inquiry, id=i).seat_id for i in inquiries]
-    assert max(loads.values()) - min(loads.values()) <= 1
-    assert loads == {seat: counted.count(seat) for seat in loads}
-
-
-def test_a_closed_shop_has_nobody_to_ask_and_gets_a_ticket_at_once(world: World) -> None:
-    """Edge case 22: undeliverable, ticket NO_SEAT, counted once."""
-    plan = Plan()
-    plan.update(tables.Merchant, "shop-1", status="shop_closed")
-    world.database.run(lambda tx: tx.apply([plan]))
-
-    dispute, inquiry = ask(world)
-
-    assert world.row(tables.Inquiry, id=inquiry).state == "undeliverable"
-    assert world.row(tables.Ticket, dispute_id=dispute).cause == "NO_SEAT"
-    assert world.row(tables.StandingEvent, dispute_id=dispute).kind == "no_seat"
-
-
-def test_a_hand_over_moves_the_load_and_not_the_window(world: World) -> None:
-    """The shop may hand over; R1 is not re-armed."""
-    _, inquiry = ask(world)
-    world.database.run(lambda tx: tx.apply([designated()]))
-    due_at = world.row(tables.Inquiry, id=inquiry).due_at
-    world.pass_time(seconds=30)
-
-    world.tell(OWNER, lambda ctx: hand_over(ctx, inquiry, "seat-1"))
-
-    row = world.row(tables.Inquiry, id=inquiry)
-    assert (row.seat_id, row.due_at) == ("seat-1", due_at)
-    assert {s.id: s.open_inquiries for s in world.rows(tables.Seat)} == {"seat-1": 1, "seat-owner": 0}
 
 
 # --- trips and crashes ---

@@ -1,4 +1,4 @@
-"""The service ticket as a story: issued at any hour, answered through moderation, sent back once, overdue, heard."""
+"""The service ticket: issued at any hour, answered through moderation, and read by whom it concerns."""
 
 from __future__ import annotations
 
@@ -7,56 +7,16 @@ from typing import Any
 
 import pytest
 
-from service.domain.errors import Absent, ArrowMissing, GuardFailed, Refusal, WindowClosed
+from service.domain.errors import Absent, GuardFailed, WindowClosed
 from service.domain.policy import DEFAULT, to_json
 from service.flows.ask_merchant import Asked, open_inquiry
-from service.flows.context import Context
 from service.flows.heard import Outcome
-from service.flows.moves import facts_of, move
 from service.flows.read_ticket import list_tickets, read_ticket
-from service.flows.serve_ticket import (
-    TicketAnswer,
-    TicketWanted,
-    accept_answer,
-    acknowledge,
-    extend_ticket,
-    issue_manual_ticket,
-    reject_answer,
-    respond,
-)
+from service.flows.serve_ticket import TicketAnswer, TicketWanted, acknowledge, issue_manual_ticket, respond
 from service.store import tables
-from service.store.disputes import load_case
-from tests.clockwork import fire
-from tests.judge import PIXEL, refused, upload
-from tests.over_http import HttpWorld
+from tests.judge import PIXEL, put, refused, upload
+from tests.ticketing import GOOD, HELD, HOUR, INSULT, MICROSECOND, QUESTION, SECOND, answer, issue, ticket_of
 from tests.world import AGENT, AUDITOR, BUYER, OTHER_AGENT, OTHER_OWNER, OWNER, SEAT, SUPERVISOR, World
-
-GOOD, INSULT, HELD = "我们今天会给消费者发货。", "你是不是有病", "快递丢件不关我的事"
-QUESTION = "请确认今天是否可以发货"
-HOUR, SECOND, MICROSECOND = timedelta(hours=1), timedelta(seconds=1), timedelta(microseconds=1)
-
-
-def issue(world: World, dispute: str | None = None, **wanted: Any) -> str:
-    """A MANUAL ticket of two business hours."""
-    dispute = dispute or world.make_dispute()
-    made = TicketWanted(**{"category": "refund_order_operation", "question": QUESTION} | wanted)
-    return world.tell(AGENT, lambda ctx: issue_manual_ticket(ctx, dispute, made))
-
-
-def answer(world: World, ticket: str, text: str = GOOD, *, actor: Any = OWNER, **more: Any) -> Outcome | Refusal:
-    received_at = more.pop("received_at", None)
-    said = TicketAnswer(f"m-{next(world.numbers)}", text, **more)
-    return world.tell(actor, lambda ctx: respond(ctx, ticket, said), received_at=received_at)
-
-
-def ticket_of(world: World, ticket: str) -> tables.Ticket:
-    return world.row(tables.Ticket, id=ticket)
-
-
-def overdue(world: World, ticket: str) -> None:
-    """Let the ticket's time pass."""
-    fire(world, at=ticket_of(world, ticket).due_at + SECOND)
-
 
 # --- issuing --------------------------------------------------------------------------------------------------------
 
@@ -236,7 +196,7 @@ def test_who_may_answer_the_platform(world: World) -> None:
 
     refusal = refused("im_permission_missing", lambda: answer(world, ticket, actor=SEAT))
     refused("not_found", lambda: answer(world, ticket, actor=OTHER_OWNER))
-    world.database.run(lambda tx: _set(tx, tables.Seat, "seat-1", designated=True))
+    put(world, tables.Seat, "seat-1", designated=True)
 
     assert refusal.facts == {"im_permission": True, "designated": False}
     assert isinstance(answer(world, ticket, actor=SEAT), Outcome)
@@ -244,9 +204,9 @@ def test_who_may_answer_the_platform(world: World) -> None:
 
 def test_a_closed_shop_is_answered_for_by_its_owner_alone(world: World) -> None:
     """Edge case 27: shop closed in mid-case: tickets go to the owner, then default."""
-    world.database.run(lambda tx: _set(tx, tables.Seat, "seat-1", designated=True))
+    put(world, tables.Seat, "seat-1", designated=True)
     ticket = issue(world)
-    world.database.run(lambda tx: _set(tx, tables.Merchant, "shop-1", status="shop_closed"))
+    put(world, tables.Merchant, "shop-1", status="shop_closed")
 
     refused("shop_not_active", lambda: answer(world, ticket, actor=SEAT))
     outcome = answer(world, ticket, actor=OWNER)
@@ -258,7 +218,7 @@ def test_a_closed_shop_is_answered_for_by_its_owner_alone(world: World) -> None:
 def test_a_seat_that_was_switched_off_answers_nothing(world: World) -> None:
     """Edge case 57: the token of a disabled sub-account."""
     ticket = issue(world)
-    world.database.run(lambda tx: _set(tx, tables.Seat, "seat-1", designated=True, active=False))
+    put(world, tables.Seat, "seat-1", designated=True, active=False)
 
     refused("seat_inactive", lambda: answer(world, ticket, actor=SEAT))
     refused("seat_inactive", lambda: world.tell(SEAT, lambda ctx: acknowledge(ctx, ticket)))
@@ -298,224 +258,6 @@ def test_sending_anyway_after_the_end_is_too_late_and_kept(world: World) -> None
     assert sorted(m.delivery for m in world.rows(tables.Message, conversation="ticket")) == ["held", "late"]
 
 
-# --- the agent's word on the answer ---------------------------------------------------------------------------------
-
-
-def test_an_answer_is_accepted_or_sent_back_once(world: World) -> None:
-    """agent_reject: half of the category's time, at least two hours; rejections<1; agent_accept resolves."""
-    ticket = issue(world, category="product")  # twelve business hours
-    answer(world, ticket)
-
-    world.tell(AGENT, lambda ctx: reject_answer(ctx, ticket, reason="请说明具体时间"))
-    again = ticket_of(world, ticket)
-    answer(world, ticket, "我们明天上午发货")
-    refused(
-        "rejections_exhausted",
-        lambda: world.tell(AGENT, lambda ctx: reject_answer(ctx, ticket, reason="还是不够清楚")),
-    )
-    world.tell(AGENT, lambda ctx: accept_answer(ctx, ticket))
-
-    assert (again.state, again.rejections, again.due_at) == ("issued", 1, world.now + 6 * HOUR)
-    assert ticket_of(world, ticket).state == "resolved"
-    assert world.armed(ticket) == {}
-
-
-def test_a_short_ticket_sent_back_still_has_two_hours(world: World) -> None:
-    """K1 and re-arming after a rejection: at least PT2H."""
-    ticket = issue(world)
-    answer(world, ticket)
-
-    world.tell(AGENT, lambda ctx: reject_answer(ctx, ticket, reason="请说明具体时间"))
-
-    assert ticket_of(world, ticket).due_at == world.now + 2 * HOUR
-    assert world.armed(ticket) == {"ticket_sla": world.now + 2 * HOUR}
-
-
-def test_an_extension_in_the_last_moment_counts_and_one_after_the_end_does_not(world: World) -> None:
-    """Edge case 17: extension in the last second; extension after due → 409; only once."""
-    ticket = issue(world)
-    due_at = ticket_of(world, ticket).due_at
-    world.now = due_at + SECOND / 2
-
-    with pytest.raises(WindowClosed):
-        world.tell(AGENT, lambda ctx: extend_ticket(ctx, ticket, 2 * HOUR), received_at=due_at)
-    world.tell(AGENT, lambda ctx: extend_ticket(ctx, ticket, 2 * HOUR), received_at=due_at - MICROSECOND)
-    refused(
-        "extensions_exhausted",
-        lambda: world.tell(AGENT, lambda ctx: extend_ticket(ctx, ticket, 2 * HOUR), received_at=due_at),
-    )
-
-    assert ticket_of(world, ticket).due_at == due_at + 2 * HOUR
-    assert fire(world) == 0
-
-
-@pytest.mark.parametrize("extension", [2 * HOUR - MICROSECOND, 24 * HOUR + MICROSECOND])
-def test_an_extension_is_worth_having_and_has_an_end(world: World, extension: timedelta) -> None:
-    """due += PT2H..PT24H."""
-    ticket = issue(world)
-
-    refused("extension_out_of_range", lambda: world.tell(AGENT, lambda ctx: extend_ticket(ctx, ticket, extension)))
-
-
-def test_seen_is_not_answered(world: World) -> None:
-    """merchant_open: the clock runs on, and a ticket is opened once."""
-    ticket = issue(world)
-
-    world.tell(OWNER, lambda ctx: acknowledge(ctx, ticket))
-    with pytest.raises(ArrowMissing):
-        world.tell(OWNER, lambda ctx: acknowledge(ctx, ticket))
-    overdue(world, ticket)
-
-    assert ticket_of(world, ticket).state == "overdue"
-
-
-# --- the clock ------------------------------------------------------------------------------------------------------
-
-
-def test_a_ticket_is_not_overdue_before_the_settle_margin(world: World) -> None:
-    """A deadline fires no earlier than due_at + settle."""
-    ticket = issue(world)
-    due_at = ticket_of(world, ticket).due_at
-
-    world.now = due_at + SECOND - MICROSECOND
-    early = fire(world)
-    world.now = due_at + SECOND
-    on_time = fire(world)
-
-    assert (early, on_time) == (0, 1)
-
-
-def test_an_overdue_ticket_that_does_not_block_counts_and_rules_nothing(world: World) -> None:
-    """Non-blocking tickets can go overdue without a default ruling."""
-    dispute = world.make_dispute()
-    ticket = issue(world, dispute)
-
-    overdue(world, ticket)
-
-    assert world.row(tables.Dispute, id=dispute).state == "intervening"
-    event = world.row(tables.StandingEvent)
-    assert (event.kind, event.subject_id) == ("ticket_overdue", ticket)
-    assert "dispute.ticket_overdue" not in world.kinds(dispute)
-
-
-def test_an_overdue_ticket_that_blocks_flags_the_dispute_and_counts_once(world: World) -> None:
-    """Arrow 40b: flag; agent task PT24H; one standing event for one ticket."""
-    dispute = world.make_dispute()
-    ticket = issue(world, dispute, blocking=True)
-
-    overdue(world, ticket)
-
-    assert world.row(tables.Dispute, id=dispute).state == "intervening"
-    assert "dispute.ticket_overdue" in world.kinds(dispute)
-    assert "agent_task" in world.armed(dispute)
-    assert [e.subject_id for e in world.rows(tables.StandingEvent)] == [ticket]
-
-
-def test_an_automatic_default_ruling_follows_a_blocking_ticket(world: World) -> None:
-    """Arrow 40: ruling refund_full, basis MERCHANT_NO_RESPONSE, liability MERCHANT; open children end with it."""
-    body = to_json(DEFAULT) | {"policy_id": "strict", "version": 1, "default_ruling": "auto"}
-    world.insert(
-        (
-            tables.PolicyVersion,
-            {"id": "strict@1", "policy_id": "strict", "version": 1, "body": body, "published_at": world.now},
-        )
-    )
-    dispute = world.make_dispute(policy_id="strict")
-    blocking, other = issue(world, dispute, blocking=True), issue(world, dispute, category="product")
-
-    overdue(world, blocking)
-
-    ruling = world.row(tables.Ruling)
-    assert (ruling.kind, ruling.basis, ruling.liability, ruling.amount_fen) == (
-        "refund_full",
-        "MERCHANT_NO_RESPONSE",
-        "MERCHANT",
-        12_900,
-    )
-    assert world.row(tables.Dispute, id=dispute).state == "ruled"
-    assert [ticket_of(world, t).state for t in (blocking, other)] == ["cancelled", "cancelled"]
-    assert world.armed(other) == {}
-
-
-def test_an_answer_received_in_time_after_the_default_ruling_is_refused_and_looked_at(world: World) -> None:
-    """Section 4: a command in time whose deadline arrow was taken is 409 `window_closed` with `in_time: true` and a
-    supervisor task; only inquiries revive by themselves."""
-    body = to_json(DEFAULT) | {"policy_id": "strict", "version": 1, "default_ruling": "auto"}
-    world.insert(
-        (
-            tables.PolicyVersion,
-            {"id": "strict@1", "policy_id": "strict", "version": 1, "body": body, "published_at": world.now},
-        )
-    )
-    ticket = issue(world, world.make_dispute(policy_id="strict"), blocking=True)
-    due_at = ticket_of(world, ticket).due_at
-    overdue(world, ticket)
-
-    result = answer(world, ticket, received_at=due_at - MICROSECOND)
-
-    assert isinstance(result, WindowClosed)
-    assert result.facts["in_time"] is True
-    assert world.row(tables.Task, kind="ticket_answer_was_in_time").role == "supervisor"
-    assert world.row(tables.Message, conversation="ticket").delivery == "late"
-
-
-def test_a_late_answer_helps_while_the_platform_is_at_work(world: World) -> None:
-    """overdue → responded, late=true; the standing event stays."""
-    ticket = issue(world)
-    overdue(world, ticket)
-
-    outcome = answer(world, ticket)
-
-    assert isinstance(outcome, Outcome)
-    row = ticket_of(world, ticket)
-    assert (row.state, row.late) == ("responded", True)
-    assert world.row(tables.StandingEvent).voided_at is None
-
-
-def test_an_answer_that_nobody_reads_is_the_platforms_delay(world: World) -> None:
-    """agent_idle_timeout: resolved, an alarm, and never counted against the merchant."""
-    ticket = issue(world)
-    answer(world, ticket)
-
-    world.pass_time(hours=24, seconds=1)
-    fire(world)
-
-    assert ticket_of(world, ticket).state == "resolved"
-    assert world.rows(tables.StandingEvent) == []
-    assert world.row(tables.Task).kind == "ticket_answer_unread"
-
-
-def test_tickets_end_with_the_intervention_and_later_answers_are_kept_as_attempts(world: World) -> None:
-    """dispute_left_intervention; edge case 29: posting after the close is 409, stored, not delivered."""
-    dispute = world.make_dispute()
-    ticket = issue(world, dispute)
-
-    def agree(ctx: Context) -> None:
-        case = load_case(ctx.tx.session, dispute)
-        assert case is not None
-        move(ctx, case, "seller_agree_refund", facts_of(ctx, case, amount_fen=12_900))
-
-    world.tell(OWNER, agree)
-    result = answer(world, ticket)
-
-    assert ticket_of(world, ticket).state == "cancelled"
-    assert isinstance(result, ArrowMissing)
-    assert world.row(tables.Message, conversation="ticket").delivery == "late"
-    assert world.rows(tables.Promise) == []
-
-
-def test_a_timer_that_fires_twice_makes_one_overdue(world: World) -> None:
-    """Edge case 7: timer fires twice: one standing event."""
-    ticket = issue(world)
-    overdue(world, ticket)
-    world.database.run(lambda tx: _set(tx, tables.Timer, f"{ticket}:ticket_sla", done_at=None))
-
-    fire(world)
-
-    assert len(world.rows(tables.StandingEvent)) == 1
-    assert ticket_of(world, ticket).state == "overdue"
-
-
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
@@ -535,80 +277,3 @@ def test_everybody_sees_the_tickets_that_are_theirs(world: World) -> None:
     assert foreign == []
     with pytest.raises(Absent):
         world.tell(OTHER_OWNER, lambda ctx: read_ticket(ctx, tickets[0]))
-
-
-def _set(tx: Any, model: Any, key: str, **columns: object) -> None:
-    from service.store.writes import Plan
-
-    plan = Plan()
-    plan.update(model, key, **columns)
-    tx.apply([plan])
-
-
-# --- the edge -------------------------------------------------------------------------------------------------------
-
-
-def test_a_ticket_from_issue_to_acceptance_over_http(http: HttpWorld) -> None:
-    """api.md: `/service-tickets` with acknowledge, respond, reject, extend, accept; outcomes of one shape."""
-    dispute = http.make_dispute(line=http.place_order(), assignee_id="demo-agent-1")
-    issued = http.post(
-        "agent", "/service-tickets", {"dispute_id": dispute, "category": "product", "question": QUESTION}
-    )
-    path = f"/service-tickets/{issued.json()['id']}"
-
-    dry = http.post("agent", f"{path}/extend", {"extension": "PT2H"}, Prefer="dry-run")
-    steps = [
-        http.post("owner", f"{path}/acknowledge", {}),
-        http.post("agent", f"{path}/extend", {"extension": "PT2H"}),
-        http.post("owner", f"{path}/respond", {"client_message_id": "t-1", "text": HELD}),
-        http.post("owner", f"{path}/respond", {"client_message_id": "t-2", "text": GOOD}),
-        http.post("agent", f"{path}/reject", {"reason": "请说明具体时间"}),
-        http.post("owner", f"{path}/respond", {"client_message_id": "t-3", "text": GOOD}),
-        http.post("agent", f"{path}/accept", {}),
-    ]
-    again = http.post("agent", f"{path}/accept", {})
-
-    assert issued.status_code == 201
-    assert dry.headers["Preference-Applied"] == "dry-run"
-    assert [s.status_code for s in steps] == [200, 200, 202, 201, 200, 201, 200]
-    assert (steps[2].json()["outcome"], bool(steps[2].json()["confirm_token"])) == ("confirm", True)
-    assert [p["action"] for p in steps[3].json()["promises"]] == ["ship"]
-    assert (steps[-1].json()["state"], steps[-1].json()["answer"]) == ("resolved", GOOD)
-    assert (again.status_code, again.json()["code"]) == (409, "arrow_missing")
-    listed = http.get("owner", "/service-tickets", state="resolved", limit=1)
-    assert [t["id"] for t in listed.json()["items"]] == [issued.json()["id"]]
-    assert 'rel="first"' in listed.headers["Link"]
-
-
-@pytest.mark.parametrize(
-    ("user", "method", "status"), [("buyer", "get", 403), ("owner-2", "get", 404), ("owner-2", "post", 404)]
-)
-def test_a_ticket_is_not_everybodys(http: HttpWorld, user: str, method: str, status: int) -> None:
-    """Edge case 55: another shop's ticket is 404 on every route; a buyer has no tickets."""
-    dispute = http.make_dispute(line=http.place_order(), assignee_id="demo-agent-1")
-    wanted = {"dispute_id": dispute, "category": "product", "question": QUESTION}
-    path = f"/service-tickets/{http.post('agent', '/service-tickets', wanted).json()['id']}"
-
-    answer = http.get(user, path) if method == "get" else http.post(user, f"{path}/acknowledge", {})
-
-    assert answer.status_code == status
-
-
-@pytest.mark.parametrize(
-    ("change", "status"),
-    [
-        ({"category": "gossip"}, 400),
-        ({"agreed": "two hours"}, 400),
-        ({"category": "agreed", "agreed": "PT"}, 422),
-        ({"category": "agreed", "agreed": "PT1H"}, 422),
-        ({"dispute_id": "01a00000-0000-7000-8000-000000000000"}, 404),
-    ],
-)
-def test_a_ticket_that_cannot_be_read_or_may_not_be(http: HttpWorld, change: dict[str, Any], status: int) -> None:
-    """Malformed 400, against the rules 422, somebody else's 404; never 500."""
-    dispute = http.make_dispute(line=http.place_order(), assignee_id="demo-agent-1")
-    wanted = {"dispute_id": dispute, "category": "product", "question": QUESTION}
-
-    answer = http.post("agent", "/service-tickets", wanted | change)
-
-    assert answer.status_code == status, answer.text
