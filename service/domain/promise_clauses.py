@@ -25,6 +25,7 @@ _SEPARATOR: Final = re.compile(
     f"[{_STOP}.{_PAUSE}-](?:(?:(?<=[{_STOP}])[{_STOP}]*|(?<=\\.)(?![0-9]))()|(?<=[{_PAUSE}])[{_PAUSE}]*|(?<=-)-+)"
 )
 _VOICES: Final = words.SAYING.bit | words.DEMANDING.bit
+_AFTER_NUMERAL: Final = frozenset("、.)")
 _EDGES: Final = " ,。!?;~…\n"
 _EMPHASIS_CHARS_MAX: Final = 6  # choice: “今天”发货 is emphasis, with its marks; more is somebody's words
 _Kind = TypeVar("_Kind", bound=Found)
@@ -167,6 +168,8 @@ def _read_clause(clause: Clause, reading: Reading, said_at: datetime, saying_sen
 
 def _read_aside(clause: Clause, reading: Reading, saying_sentence: int) -> int:
     text = clause.text[clause.start : clause.end]
+    if len(text) == 1 and text.isdigit() and clause.text[clause.end : clause.end + 1] in _AFTER_NUMERAL:
+        return saying_sentence  # 1、同意退款。2、今天操作完
     judged = aside(text, clause.cues, clause.asked, BLANK in text)
     polite = judged.statement.kind == "filler" and not judged.says
     if judged.says and not words.I_TOO.search(text):

@@ -75,3 +75,9 @@ def carries_on(earlier: Draft, draft: Draft, said: str) -> bool:
     if earlier.wording not in ("hedged", "conditional") or earlier.due_at is not None:
         return False
     return draft.sentence - earlier.sentence <= 1 and not NAMED.search(said)
+
+
+def refines(due_at: datetime, later: datetime | None) -> bool:
+    """今天就发,18点前: whether a time said after names the hour of a day that was promised whole."""
+    whole = (due_at.hour, due_at.minute, due_at.second) == (23, 59, 59)
+    return whole and later is not None and later.date() == due_at.date() and later < due_at

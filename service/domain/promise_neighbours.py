@@ -7,7 +7,7 @@ from itertools import islice, takewhile
 from typing import Final
 
 from service.domain.promise_actions import PAYS
-from service.domain.promise_draft import REFUNDS, Draft, carries_on, repeats, same, take_fields, takes_back
+from service.domain.promise_draft import REFUNDS, Draft, carries_on, refines, repeats, same, take_fields, takes_back
 from service.domain.promise_question import Ask, action_of
 from service.domain.promise_scope import BEYOND, GOODS_SENT, PAUSE, VOUCHER, supplies
 from service.domain.promise_statement import Reading, Statement
@@ -255,7 +255,9 @@ class Neighbours:
             return
         near = last is not None and last.wording != "refused" and self._reaches(last, statement)
         if last is not None and near:
-            takes_due = statement.deadline is not None and (last.due_at is None or statement.latest)
+            takes_due = statement.deadline is not None and (
+                last.due_at is None or statement.latest or refines(last.due_at, statement.deadline.due_at)
+            )
             takes_sum = (statement.amount or statement.share) and last.amount is None and last.action != "ship"
             if (takes_due and not self._act_follows(index, statement)) or takes_sum:
                 self._give(last, statement)
@@ -295,7 +297,9 @@ class Neighbours:
 
     def _on_generic(self, statement: Statement, index: int) -> None:
         last = self.found[-1] if self.found else None
-        if last is None or last.sentence != statement.sentence or last.due_at is not None:
+        if last is None or last.due_at is not None:
+            return
+        if last.sentence != statement.sentence and not (statement.firm and last.sentence + 1 == statement.sentence):
             return
         if statement.deadline is not None:
             self._give(last, statement)
