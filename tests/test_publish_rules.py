@@ -293,6 +293,34 @@ def test_the_files_come_back_as_they_were_drafted(world: HttpWorld, rules: Path)
     assert found["sha256"] == made["sha256"] != load_rule_book(rules).sha256
 
 
+@pytest.mark.parametrize(("mode", "untried"), [("act", ["trial.moon"]), ("watch", [])])
+def test_the_check_names_new_rules_that_would_act_at_once(world: HttpWorld, mode: str, untried: list[str]) -> None:
+    """Decision 0009: nothing forces a new rule into watch, but whoever publishes reads which ones were never tried."""
+    made = drafted(world, pack=trial_pack(mode=mode))
+    found = done(world.post("rules-editor", f"/rule-packs/{made['id']}/check"))
+
+    assert found["version"]["checked"]["untried"] == untried
+    assert done(world.get("supervisor", f"/rule-packs/{made['id']}"))["checked"]["untried"] == untried
+
+
+def test_a_rule_that_was_watched_may_act_next(world: HttpWorld) -> None:
+    """watch → act: it is in force already, so it is not untried."""
+    published(world, 1_001, trial_pack(mode="watch"))
+    made = drafted(world, 1_002, trial_pack(mode="act"))
+    found = done(world.post("rules-editor", f"/rule-packs/{made['id']}/check"))
+
+    assert found["version"]["checked"]["untried"] == []
+
+
+def test_a_rule_without_a_mode_is_watched(world: HttpWorld) -> None:
+    """Every new rule starts in watch unless its author says otherwise."""
+    made = drafted(world, pack=trial_pack().replace("    mode: act\n", ""))
+    found = done(world.post("rules-editor", f"/rule-packs/{made['id']}/check"))
+
+    assert (found["check"]["rules"], found["check"]["acting"]) == (2, 1)
+    assert found["version"]["checked"]["untried"] == []
+
+
 # --- watch, and replay -----------------------------------------------------------------------------------------------
 
 

@@ -190,18 +190,21 @@ async def draft_one(request: Request[Any, Any, Any], data: JSONBody[RuleDraft]) 
 async def check_one(
     request: Request[Any, Any, Any], version_id: FromPath[Id], data: JSONBody[Nothing]
 ) -> Response[CheckView]:
-    """What fails is told with file and line, and the version stays a draft: correct it in a new one."""
+    """What fails is told with file and line, and the version stays a draft: correct it in a new one.
+
+    `version.checked.untried` names the rules that would act though they are not in force, not even watched.
+    """
     name = str(version_id)
 
-    def gather(ctx: Context) -> dict[str, str]:
+    def gather(ctx: Context) -> tuple[dict[str, str], dict[str, str]]:
         publish_rules.require_may(ctx, name, "check")
-        return publish_rules.read_files(ctx, name)
+        return publish_rules.read_files(ctx, name), publish_rules.files_in_force(ctx, _rules(request).folder)
 
-    found = await worked_out(request, gather, lambda files: check(files, _rules(request).folder))
+    found = await worked_out(request, gather, lambda read: check(*read, _rules(request).folder))
 
     def story(ctx: Context) -> Checked:
-        told = known(found)
-        publish_rules.record_check(ctx, name, found=_summary(told), holds=told.holds)
+        told, untried = known(found)
+        publish_rules.record_check(ctx, name, found=_summary(told, untried), holds=told.holds)
         return told
 
     def shape(ctx: Context, told: Checked) -> Shaped:
@@ -351,10 +354,10 @@ def _rules(request: Request[Any, Any, Any]) -> RulesInForce:
     return rules
 
 
-def _summary(found: Checked) -> dict[str, Any]:
+def _summary(found: Checked, untried: list[str]) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(found)
     del plain["failures"]
-    return plain
+    return {**plain, "untried": untried}
 
 
 def _without_words(found: Replay) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from service.store.rulepacks import FailedExample, RuleBook, check_examples, loa
 SECONDS_MAX: Final = 120  # choice: 100,000 terms take a few
 MEMORY_BYTES_MAX: Final = 4 << 30  # choice: a million terms take one gigabyte
 FAILURES_SHOWN: Final = 50  # of a check
+UNTRIED_SHOWN: Final = 200  # of a check
 ROOT: Final = Path(__file__).parent.parent.parent
 
 
@@ -69,10 +70,11 @@ class Checked(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """What a child answers; a build answers `parts`."""
+    """What a child answers; a build answers `parts`, a check `checked` and `untried`."""
 
     fault: Fault | None = None
     checked: Checked | None = None
+    untried: list[str] = []
     replayed: Replay | None = None
     parts: list[tuple[str, bytes]] = []
 
@@ -94,18 +96,21 @@ def build(files: Files, schema_from: Path, *, like: RuleBook) -> Built:
     return joined(_ask(Task("build", dict(files), str(schema_from))).parts, shared)
 
 
-def check(files: Files, schema_from: Path) -> Checked:
+def check(files: Files, files_in_force: Files, schema_from: Path) -> tuple[Checked, list[str]]:
     """Every example of every rule; a file that cannot be used is a finding, too.
+
+    Returns:
+        What was found; the rules that would act though they are not in force, not even watched, in book order.
 
     Raises:
         ChildFailed: no answer.
     """
     try:
-        found = _ask(Task("check", dict(files), str(schema_from))).checked
+        answer = _ask(Task("check", dict(files), str(schema_from), dict(files_in_force)))
     except BadPack as bad:
-        return Checked(False, fault=Fault(bad.file, bad.line, bad.reason))
-    assert found is not None, "a check answers"
-    return found
+        return Checked(False, fault=Fault(bad.file, bad.line, bad.reason)), []
+    assert answer.checked is not None, "a check answers"
+    return answer.checked, answer.untried
 
 
 def replay(files: Files, files_before: Files, messages: list[PastMessage], schema_from: Path) -> Replay:
@@ -149,11 +154,14 @@ def _work(task: Task) -> Answer:
         with laid_out(task.files, schema_from) as folder:
             book = load_rule_book(folder)
         book.compile()
-        if task.work == "check":
-            return Answer(checked=_checked(book))
-        if task.work == "replay":
+        if task.work in ("check", "replay"):
             with laid_out(task.files_before, schema_from) as folder:
                 before = load_rule_book(folder)
+        if task.work == "check":
+            known = {rule.id for rule in before.rules}
+            untried = [rule.id for rule in book.rules if rule.acts and rule.id not in known]
+            return Answer(checked=_checked(book), untried=untried[:UNTRIED_SHOWN])
+        if task.work == "replay":
             replay = Replay()
             for message in task.messages:
                 replay.note_message(message, before, book)
