@@ -184,7 +184,10 @@ class CommonPairs(dict[str, str]):
 
     def begin_in(self, text: str, first: int, last: int) -> bool:
         """Whether an everyday word begins at one of the places of a stretch, half-open."""
-        return any(text[place + 1] in self.get(text[place], "") for place in range(first, min(last, len(text) - 1)))
+        for place in range(first, min(last, len(text) - 1)):  # noqa: SIM110 - a generator takes twice as long
+            if text[place + 1] in self.get(text[place], ""):
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,12 +147,12 @@ class Ear:
         Args:
             signs: of the same characters, one for each.
         """
-        heard = self._alike_in(folded, signs)
-        if has_letters and len(self._typed):
-            heard += self._typed_in(folded)
+        heard = self.homophones(folded, signs)
+        if has_letters:
+            heard += self.typed(folded)
         return heard
 
-    def _alike_in(self, folded: str, signs: str) -> list[Heard]:
+    def homophones(self, folded: str, signs: str) -> list[Heard]:
         """Every character is a syllable of the word; a short word keeps one of them or is no everyday word."""
         heard: list[Heard] = []
         hits = self._alike.find(signs)
@@ -188,8 +188,9 @@ class Ear:
         """Whether an everyday word of two characters has a part in a stretch."""
         return self._common_pairs.begin_in(folded, first - 1 if first else 0, last)
 
-    def _typed_in(self, folded: str) -> Iterator[Heard]:
-        for begin, stop, typed in self._near_letters(folded):
+    def typed(self, folded: str) -> Iterator[Heard]:
+        """Words of which some characters or all are typed in letters."""
+        for begin, stop, typed in self._near_letters(folded) if len(self._typed) else ():
             part = folded[begin:stop]
             syllables = list(map(self._syllables.__getitem__, map(ord, part)))
             for tone in _TONE.finditer(part):

@@ -23,6 +23,7 @@ from service.domain.lexicon import bits_of, slots_in
 from service.domain.moderation import Channel, Context, moderate
 from service.domain.reading import LETTERS_OF_A_SYLLABLE
 from service.domain.shapes_of_contact import DIGIT_SIGNS, DIGITS_MIN, has_a_plus, has_a_sign
+from service.domain.sounds import Ear, Heard
 from service.domain.whole_message import ADDRESS_CHARS_MAX, cores
 from service.store.differing_rules import only
 from service.store.rule_replay import CHANNEL_DEFAULT as CHANNEL
@@ -30,6 +31,7 @@ from service.store.rule_replay import fired
 from service.store.rulepacks import RuleBook, load_rule_book
 
 BLOCK_ROWS: Final = 8_192  # choice: joined at once; the tables stay in the cache, the memory small
+WAYS_MAX: Final = 300  # choice: by more ways to break a rule, looking costs as much as judging (measured)
 CODE_POINTS: Final = 0x110000
 NEXT: Final = 0  # stands between two messages; the fold makes it of no character
 DROPPED: Final = -1
@@ -68,6 +70,7 @@ class Sieve:
         self._ways = {
             slot: [(way, tuple(slots_in(way.need))) for way in start.ways] for slot, start in rules.starts.items()
         }
+        self.way_count = sum(map(len, self._ways.values()))
         self._needed = bits_of(slot for ways in self._ways.values() for _, slots in ways for slot in slots)
         self._first_slot, self._slots = _slots_by_entry(rules.lexicon.guilt.bits, self._needed)
         self._slot_count = self._needed.bit_length()
@@ -189,7 +192,7 @@ class _Hits:
         rows = np.fromiter(chain.from_iterable(found), dtype=np.int64).reshape(-1, 3)
         entries = rows[:, 2]
         signs = sieve._signs[folded].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-        all_heard = sieve._lexicon.ear.listen(text, signs, has_letters=bool((sieve._flags[folded] & LETTER).any()))
+        all_heard = _heard(sieve._lexicon.ear, text, signs, sieve._flags[folded] & LETTER > 0)
         self._spread = LETTERS_OF_A_SYLLABLE if any(each.typed for each in all_heard) else 1
         heard = [(slot, each.first, each.last) for each in all_heard for slot in slots_in(each.bits & sieve._needed)]
         sounds = np.array(heard, dtype=np.int64).reshape(-1, 3)
@@ -232,6 +235,20 @@ class _Hits:
                 break
             reach += int((other_lasts - other_firsts).max())
         return np.unique(places)
+
+
+def _heard(ear: Ear, text: str, signs: str, letters: Array) -> list[Heard]:
+    """What sounds like words; only messages with letters hold typed ones."""
+    heard = ear.homophones(text, signs)
+    end = 0
+    for place in np.flatnonzero(letters).tolist():
+        if place >= end:  # of the next message
+            begin = text.rfind("\0", end, place) + 1 or end
+            end = text.find("\0", place)
+            end = len(text) if end < 0 else end
+            typed = ear.typed(text[begin:end])
+            heard += [each._replace(first=begin + each.first, last=begin + each.last) for each in typed]
+    return heard
 
 
 def _has_any(ascending: Array, least: Array, most: Array) -> Array:
@@ -306,7 +323,9 @@ def broken(
         for begin in range(0, len(places), BLOCK_ROWS):
             block = places[begin : begin + BLOCK_ROWS]
             asked = Asked([rows[2][place] or CHANNEL for place in block], [rows[3][place] for place in block])
-            for index in sieve.suspects([rows[0][place] or "" for place in block], asked):
+            texts_of_block = [rows[0][place] or "" for place in block]
+            many = sieve.way_count > WAYS_MAX
+            for index in range(len(block)) if many else sieve.suspects(texts_of_block, asked):
                 place, channel = block[index], asked.channels[index]
                 if channel in channel_names:
                     context = Context(Channel(channel), platform, rows[3][place])
