@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +26,7 @@ from service.flows.upload_file import keep_upload
 from service.store import tables
 from service.store.quotations import Quotation
 from tests.judge import PIXEL, at_work, decision, refusal_of
-from tests.over_http import HttpWorld, done, new_http_world
+from tests.over_http import HttpWorld, done
 from tests.promise_world import ask, press, promise_of, relay, say, set_columns
 from tests.world import (
     AGENT,
@@ -41,19 +39,12 @@ from tests.world import (
     START,
     SUPERVISOR,
     World,
-    new_world,
 )
 
 MICRO = timedelta(microseconds=1)
 END_OF_TOMORROW = datetime(2026, 11, 24, 15, 59, 59, tzinfo=UTC)  # 23:59:59 in Shanghai
 TODAY, TOMORROW = "我们今天会给消费者发货。", "明天"
 GREETING = "您好,请问衣服哪里不满意呢"
-
-
-@pytest.fixture
-def world(database: str, tmp_path: Path) -> Iterator[World]:
-    with new_world(database, tmp_path) as made:
-        yield made
 
 
 def send(world: World, actor: Actor, dispute: str, text: str = GREETING, **more: Any) -> str:
@@ -474,12 +465,6 @@ def test_the_end_is_never_after_the_policys_time_nor_after_the_end_of_the_disput
 
 
 # --- over HTTP ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def http(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
-    with new_http_world(database, tmp_path) as made:
-        yield made
 
 
 def test_taking_back_over_http(http: HttpWorld) -> None:
