@@ -11,7 +11,7 @@ from service.domain.dispute import DISPUTE
 from service.domain.errors import Absent, Conflict, GuardFailed
 from service.domain.money import require_within_cap
 from service.domain.outcome import Outcome
-from service.domain.policy import Policy
+from service.domain.policy import Policy, require_demo_allowed
 from service.domain.staff import Role
 from service.domain.timers import dispute_timers
 from service.flows.context import Context
@@ -135,13 +135,7 @@ def _policy_for(ctx: Context, shop: tables.Merchant) -> Policy:
         GuardFailed: `demo_policy_refused`.
     """
     policy = ctx.house.policies.in_force(ctx.tx, shop.policy_id)
-    if policy.demo and not (shop.is_demo and ctx.house.demo):
-        raise GuardFailed(
-            "demo_policy_refused",
-            zh="演示策略仅用于演示店铺",
-            en="A demo policy is for demo shops only",
-            policy=policy.ref,
-        )
+    require_demo_allowed(policy, merchant_is_demo=shop.is_demo, demo_enabled=ctx.house.demo)
     return policy
 
 
