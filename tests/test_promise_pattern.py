@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.domain import promise_actions, promise_spelling, promise_time
+from service.domain import promise_actions, promise_asides, promise_scope, promise_spelling, promise_time
 from service.domain.calendar import SHANGHAI
 from service.domain.promise_cues import CUES
 from service.domain.promise_pattern import Cued, Cues
@@ -21,6 +21,12 @@ from tests.promise_cues import TEXT_WIDE, WRITTEN, patterns, runs_of, written
 
 CUED = [pytest.param(pattern, id=name) for name, pattern in patterns().items()]
 GATED = [case for case in CUED if case.values[0].pattern.startswith("(?=[")]
+LED = [
+    pytest.param(pattern, id=name)
+    for module in (promise_scope, promise_asides)
+    for name, pattern in vars(module).items()
+    if isinstance(pattern, re.Pattern) and pattern.pattern.startswith("(?=[")
+]
 REPEATS = (ops.MAX_REPEAT, ops.MIN_REPEAT, ops.POSSESSIVE_REPEAT)
 ANY = "\U0010ffff"
 
@@ -118,8 +124,8 @@ def test_a_text_without_the_cue_of_a_pattern_holds_no_match(text: str) -> None:
     assert missed == []
 
 
-@pytest.mark.parametrize("pattern", GATED)
-def test_no_opening_of_a_pattern_is_ruled_out_by_the_look_ahead_of_it(pattern: Cued) -> None:
+@pytest.mark.parametrize("pattern", [*GATED, *LED])
+def test_no_opening_of_a_pattern_is_ruled_out_by_the_look_ahead_of_it(pattern: Cued | re.Pattern[str]) -> None:
     """Proved from the parsed pattern, not from examples."""
     look, _, behind = pattern.pattern.partition(")(?:")
 

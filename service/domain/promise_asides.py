@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from service.domain import promise_scope as scope
 from service.domain import promise_wording as words
 from service.domain.promise_amount import MONEY, find_sums
+from service.domain.promise_pattern import led
 from service.domain.promise_plain import BLANK, understood
 from service.domain.promise_statement import Clause, Statement, without
 
@@ -41,9 +42,10 @@ _JUDGED: Final = (
     | words.GENERIC.bit
     | words.DEFERRING.bit
 )
-_FIELD_WORDS: Final = re.compile(
+_FIELD_WORDS: Final = led(
+    "一上不买了他付会但你全共写到办原去发取只可合吧呀呗哈哦啊嘛在多她客就差应弄微总您打拖搞支改整时是晚更最有来款汇活的看等红约给能至补要认记说账货赔转那金",
     r"(?:微信|支付宝)?(?:转账|汇款|打款)|到(?:您|他|她|客户|买家)?的?(?:账户|账上?|余额|卡里?|微信|支付宝|手里?|手上)|最晚|最迟|至迟|不超过|不晚于|不对|(?:说|打|写|搞|看|记)错了?|更正|改为|改成|改到|应为|是|不是|哦不|啊不"
-    r"|不不|就|那|吧|会|补|转|打|付|发放|给券|发券|取件?|上门取?|来取|去取|差价|差|补偿|赔偿|红包|约(?:的|好|在)|不多|合计|总计|多[收付扣]了?[您你]?|(?:就)?有(?:快递员?|人|小哥|师傅)|支付|整单|整|款子|货款|款|活动|嘛|呀|呗|了|哈|的事儿?|不过|但是?|只|要?(?:拖|等|晚|改)到|搞定|搞得定|弄好|办好|到位|原路(?:返回|回去|退回)?|打过去|转过去|汇过去|[打转发](?=您|你)|一定|汇|账户|只能|打给|转给|(?<=给)(?:他|她|客户|买家|客人|您|你)|认了?|的|在|一共|总共|共|可以|能|全部|到|金额|时间|至少|给"
+    r"|不不|就|那|吧|会|补|转|打|付|发放|给券|发券|取件?|上门取?|来取|去取|差价|差|补偿|赔偿|红包|约(?:的|好|在)|不多|合计|总计|多[收付扣]了?[您你]?|(?:就)?有(?:快递员?|人|小哥|师傅)|支付|整单|整|款子|货款|款|活动|嘛|呀|呗|了|哈|的事儿?|不过|但是?|只|要?(?:拖|等|晚|改)到|搞定|搞得定|弄好|办好|到位|原路(?:返回|回去|退回)?|打过去|转过去|汇过去|[打转发](?=您|你)|一定|汇|账户|只能|打给|转给|(?<=给)(?:他|她|客户|买家|客人|您|你)|认了?|的|在|一共|总共|共|可以|能|全部|到|金额|时间|至少|给",
 )
 
 

@@ -50,6 +50,11 @@ def gated(name: str, first: str, pattern: str, *, second: str = "", alone: str =
     return Cued(name, f"{ahead(first, second, alone)}(?:{pattern})", flags)
 
 
+def led(first: str, pattern: str) -> re.Pattern[str]:
+    """Compile a pattern without cues behind a look ahead, as `gated` does."""
+    return re.compile(f"{ahead(first)}(?:{pattern})")
+
+
 def ahead(first: str, second: str = "", alone: str = "") -> str:
     """A look at the next character or two, to stand before a branch of a pattern.
 
