@@ -118,7 +118,7 @@ def test_judging_many_at_once_finds_what_judging_one_by_one_finds(
     ]
     columns = [pa.array([getattr(each, name) for each in given_], type=pa.string()) for name in COLUMNS]
 
-    found = broken(*columns, str(RULES)).to_pylist()
+    found = broken(*columns, [str(RULES)])[0].to_pylist()
 
     assert found == [names(fired_by(each, real).items()) for each in given_]
 
@@ -136,7 +136,7 @@ def test_every_example_of_every_rule_is_found_by_the_sieve(
     ]
     batch = batch_of(asked)
 
-    found = broken(*(batch.column(name) for name in COLUMNS), str(RULES)).to_pylist()
+    found = broken(*(batch.column(name) for name in COLUMNS), [str(RULES)])[0].to_pylist()
 
     assert found == [names(fired_by(each, real).items()) for each in asked]
     assert sum(map(bool, found)) > 100
@@ -148,7 +148,7 @@ def test_nulls_are_the_usual_marketplace_and_channel_and_unknown_ones_are_skippe
     platforms = pa.array([None, "nowhere", "jd", None], type=pa.string())
     channels = pa.array([None, None, "nowhere", None], type=pa.string())
 
-    found = broken(texts, platforms, channels, pa.nulls(4, pa.string()), books.after)
+    found = broken(texts, platforms, channels, pa.nulls(4, pa.string()), [books.after])[0]
 
     assert found.to_pylist() == ["trial.moon", None, None, ""]
 

@@ -286,15 +286,24 @@ def _sieve(folder: str, rule_ids: frozenset[str] | None, platform: str) -> Sieve
     return Sieve(book_of(folder, rule_ids).for_platform(platform))
 
 
+class Block(NamedTuple):
+    """Messages of one marketplace: their places among all, and what they are."""
+
+    platform: str
+    places: Sequence[int]
+    texts: list[str]
+    asked: Asked
+
+
 def broken(
     texts: Array,
     platforms: Array,
     channels: Array,
     questions: Array,
-    folder: str,
+    folders: Sequence[str],
     rule_ids: frozenset[str] | None = None,
-) -> Array:
-    """The rules that messages break, by the book of a folder.
+) -> list[Array]:
+    """The rules that messages break, by the books of some folders.
 
     Args:
         texts: Arrow strings; null is judged as nothing.
@@ -302,43 +311,58 @@ def broken(
         platforms: null is taobao. channels: null is buyer_chat. questions: null where nothing was asked.
 
     Returns:
-        Arrow strings: rule ids joined by commas in the order of their names, `?` behind those that are only watched;
-        empty where none is broken, null where the book knows no such marketplace or there is no such channel.
+        for each folder Arrow strings: rule ids joined by commas in the order of their names, `?` behind those that are
+        only watched; empty where none is broken, null where the book knows no such marketplace or there is no such
+        channel.
     """
-    rows = [_values(column) for column in (texts, platforms, channels, questions)]
-    told: list[str | None] = [""] * len(rows[0])
-    by_platform: defaultdict[str, list[int]] = defaultdict(list)
-    if platforms.null_count == len(platforms):
-        by_platform[PLATFORM] = list(range(len(platforms)))
-    else:
-        for place, platform in enumerate(rows[1]):
-            by_platform[platform or PLATFORM].append(place)
-    book, channel_names = book_of(folder, rule_ids), frozenset(Channel)
-    for platform, places in by_platform.items():
-        if platform not in book.profiles:
-            for place in places:
-                told[place] = None
-            continue
-        rules, sieve = book.for_platform(platform), _sieve(folder, rule_ids, platform)
-        for begin in range(0, len(places), BLOCK_ROWS):
-            block = places[begin : begin + BLOCK_ROWS]
-            asked = Asked([rows[2][place] or CHANNEL for place in block], [rows[3][place] for place in block])
-            texts_of_block = [rows[0][place] or "" for place in block]
-            many = sieve.way_count > WAYS_MAX
-            for index in range(len(block)) if many else sieve.suspects(texts_of_block, asked):
-                place, channel = block[index], asked.channels[index]
-                if channel in channel_names:
-                    context = Context(Channel(channel), platform, rows[3][place])
-                    told[place] = _named(rows[0][place] or "", rules, context)
-    if set(rows[2]) - channel_names - {None}:
-        told = [each if (rows[2][at] or CHANNEL) in channel_names else None for at, each in enumerate(told)]
-    return pa.array(told, type=pa.string())
+    blocks = list(_blocks(*map(_values, (texts, platforms, channels, questions))))
+    known = None if channels.null_count == len(channels) else frozenset(Channel)
+    told = [_told(blocks, len(texts), folder, rule_ids, known) for folder in folders]
+    return [pa.array(each, type=pa.string()) for each in told]
 
 
 def _values(column: Array) -> list[str | None]:
     """A column as Python has it; one without any value at once."""
     values: list[str | None] = [None] * len(column) if column.null_count == len(column) else column.to_pylist()
     return values
+
+
+def _blocks(
+    texts: list[str | None], platforms: list[str | None], channels: list[str | None], questions: list[str | None]
+) -> Iterator[Block]:
+    """All messages, those of one marketplace together, as many at once as are joined."""
+    by_platform: defaultdict[str, list[int]] = defaultdict(list)
+    for place, platform in enumerate(platforms):
+        by_platform[platform or PLATFORM].append(place)
+    for platform, places in by_platform.items():
+        for begin in range(0, len(places), BLOCK_ROWS):
+            some = places[begin : begin + BLOCK_ROWS]
+            asked = Asked([channels[place] or CHANNEL for place in some], [questions[place] for place in some])
+            yield Block(platform, some, [texts[place] or "" for place in some], asked)
+
+
+def _told(
+    blocks: Iterable[Block], count: int, folder: str, rule_ids: frozenset[str] | None, known: frozenset[str] | None
+) -> list[str | None]:
+    """What one book says of all messages. `known`: the channels there are; None where all are the usual one."""
+    told: list[str | None] = [""] * count
+    book = book_of(folder, rule_ids)
+    for block in blocks:
+        if block.platform not in book.profiles:
+            for place in block.places:
+                told[place] = None
+            continue
+        rules, sieve = book.for_platform(block.platform), _sieve(folder, rule_ids, block.platform)
+        many = sieve.way_count > WAYS_MAX
+        for index in range(len(block.texts)) if many else sieve.suspects(block.texts, block.asked):
+            channel, question = block.asked.channels[index], block.asked.questions[index]
+            if known is None or channel in known:
+                context = Context(Channel(channel), block.platform, question)
+                told[block.places[index]] = _named(block.texts[index], rules, context)
+        for index, channel in enumerate(block.asked.channels) if known is not None else ():
+            if channel not in known:
+                told[block.places[index]] = None
+    return told
 
 
 def _named(text: str, rules: CompiledRules, context: Context) -> str:

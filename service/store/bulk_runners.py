@@ -23,7 +23,8 @@ from service.store.rule_replay import CHANNEL_DEFAULT, PastMessage, Replay, fire
 from service.store.rulepacks import load_rule_book
 
 AHEAD: Final = 2  # batches that wait for each worker: enough to keep it busy, few enough for constant memory
-NAMES: Final = ("before", "after")  # of the columns that a runner adds
+TOLD: Final = "told"  # the column that a runner adds
+BETWEEN: Final = "|"  # what the book before says and what the one after says
 
 
 class Books(NamedTuple):
@@ -68,8 +69,7 @@ def compare(content: Any, books: Books) -> tuple[Replay, int]:
     """
     batch, bad = parsed(content) if isinstance(content, bytes) else (content, 0)
     text, platform, channel, question = (batch.column(name) for name in COLUMNS)
-    before = broken(text, platform, channel, question, books.before, books.differing)
-    after = broken(text, platform, channel, question, books.after, books.differing)
+    before, after = broken(text, platform, channel, question, books.folders, books.differing)
     return differences(batch, before, after, books), bad
 
 
@@ -130,18 +130,12 @@ def run_duckdb(source: Parquet, books: Books, *, workers: int) -> Iterator[Part]
     import duckdb
 
     connection: Any = duckdb.connect(config={"threads": workers, "memory_limit": "1GB"})
-    for name, folder in zip(NAMES, books.folders, strict=True):
-        connection.create_function(
-            f"broken_{name}",
-            _unit(folder, books.differing),
-            ["VARCHAR"] * len(COLUMNS),
-            "VARCHAR",
-            type="arrow",
-            null_handling="special",
-        )
+    connection.create_function(
+        "broken_by_both", _unit(books), ["VARCHAR"] * len(COLUMNS), "VARCHAR", type="arrow", null_handling="special"
+    )
     there = pq.read_schema(source.path).names
     columns = ", ".join(name if name in there else f"CAST(NULL AS VARCHAR) AS {name}" for name in COLUMNS)
-    told = ", ".join(f"broken_{name}({', '.join(COLUMNS)}) AS {name}" for name in NAMES)
+    told = f"broken_by_both({', '.join(COLUMNS)}) AS {TOLD}"
     path = str(source.path).replace("'", "''")
     query = f"SELECT *, {told} FROM (SELECT {columns} FROM read_parquet('{path}'))"
     yield from _parts(connection.sql(query).to_arrow_reader(BATCH_ROWS), books)
@@ -152,30 +146,23 @@ def run_daft(source: Parquet, books: Books) -> Iterator[Part]:
     import daft
 
     @daft.func.batch(return_dtype=daft.DataType.string())
-    def before(text: daft.Series, platform: daft.Series, channel: daft.Series, question: daft.Series) -> Any:
-        return _unit(books.before, books.differing)(
-            text.to_arrow(), platform.to_arrow(), channel.to_arrow(), question.to_arrow()
-        )
-
-    @daft.func.batch(return_dtype=daft.DataType.string())
-    def after(text: daft.Series, platform: daft.Series, channel: daft.Series, question: daft.Series) -> Any:
-        return _unit(books.after, books.differing)(
-            text.to_arrow(), platform.to_arrow(), channel.to_arrow(), question.to_arrow()
-        )
+    def told(text: daft.Series, platform: daft.Series, channel: daft.Series, question: daft.Series) -> Any:
+        return _unit(books)(text.to_arrow(), platform.to_arrow(), channel.to_arrow(), question.to_arrow())
 
     frame = daft.read_parquet(str(source.path))
     missing = {name: daft.lit(None).cast(daft.DataType.string()) for name in COLUMNS if name not in frame.column_names}
     frame = frame.with_columns(missing).select(*COLUMNS) if missing else frame.select(*COLUMNS)
     columns = [daft.col(name) for name in COLUMNS]
-    judged = frame.with_columns({"before": before(*columns), "after": after(*columns)})
+    judged = frame.with_columns({TOLD: told(*columns)})
     yield from _parts(judged.to_arrow_iter(), books)
 
 
-def _unit(folder: str, rule_ids: frozenset[str]) -> Callable[[Any, Any, Any, Any], Any]:
-    """The unit of work by one book, over whatever Arrow arrays a runner hands over."""
+def _unit(books: Books) -> Callable[[Any, Any, Any, Any], Any]:
+    """The unit of work by both books in one column, over whatever Arrow arrays a runner hands over."""
 
     def unit(texts: Any, platforms: Any, channels: Any, questions: Any) -> Any:
-        return broken(_plain(texts), _plain(platforms), _plain(channels), _plain(questions), folder, rule_ids)
+        columns = map(_plain, (texts, platforms, channels, questions))
+        return pc.binary_join_element_wise(*broken(*columns, books.folders, books.differing), BETWEEN)
 
     return unit
 
@@ -188,5 +175,6 @@ def _plain(column: Any) -> Any:
 
 def _parts(batches: Any, books: Books) -> Iterator[Part]:
     for batch in batches:
-        before, after = (batch.column(name).cast(pa.string()) for name in NAMES)
+        both = pc.split_pattern(batch.column(TOLD).cast(pa.string()), BETWEEN)
+        before, after = (pc.list_element(both, place) for place in (0, 1))
         yield Part(differences(whole_batch(batch), before, after, books), 0, batch.num_rows)
