@@ -41,6 +41,7 @@ DIGIT: Final = 2
 LETTER: Final = 4
 WATCHED: Final = "?"  # behind a rule that is only watched
 PLATFORM: Final = "taobao"
+CHANNELS: Final = frozenset(Channel)
 
 Array = Any  # a numpy or an Arrow array
 
@@ -294,6 +295,11 @@ class Block(NamedTuple):
     texts: list[str]
     asked: Asked
 
+    @property
+    def in_no_channel(self) -> list[int]:
+        """The places of those that stood in a channel that there is not."""
+        return [place for place, name in zip(self.places, self.asked.channels, strict=True) if name not in CHANNELS]
+
 
 def broken(
     texts: Array,
@@ -316,8 +322,11 @@ def broken(
         channel.
     """
     blocks = list(_blocks(*map(_values, (texts, platforms, channels, questions))))
-    known = None if channels.null_count == len(channels) else frozenset(Channel)
-    told = [_told(blocks, len(texts), folder, rule_ids, known) for folder in folders]
+    told = [_told(blocks, len(texts), folder, rule_ids) for folder in folders]
+    if channels.null_count < len(channels):
+        for place in (place for block in blocks for place in block.in_no_channel):
+            for each in told:
+                each[place] = None
     return [pa.array(each, type=pa.string()) for each in told]
 
 
@@ -341,10 +350,8 @@ def _blocks(
             yield Block(platform, some, [texts[place] or "" for place in some], asked)
 
 
-def _told(
-    blocks: Iterable[Block], count: int, folder: str, rule_ids: frozenset[str] | None, known: frozenset[str] | None
-) -> list[str | None]:
-    """What one book says of all messages. `known`: the channels there are; None where all are the usual one."""
+def _told(blocks: Iterable[Block], count: int, folder: str, rule_ids: frozenset[str] | None) -> list[str | None]:
+    """What one book says of all messages."""
     told: list[str | None] = [""] * count
     book = book_of(folder, rule_ids)
     for block in blocks:
@@ -356,12 +363,9 @@ def _told(
         many = sieve.way_count > WAYS_MAX
         for index in range(len(block.texts)) if many else sieve.suspects(block.texts, block.asked):
             channel, question = block.asked.channels[index], block.asked.questions[index]
-            if known is None or channel in known:
+            if channel in CHANNELS:
                 context = Context(Channel(channel), block.platform, question)
                 told[block.places[index]] = _named(block.texts[index], rules, context)
-        for index, channel in enumerate(block.asked.channels) if known is not None else ():
-            if channel not in known:
-                told[block.places[index]] = None
     return told
 
 

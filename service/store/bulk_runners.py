@@ -161,8 +161,9 @@ def _unit(books: Books) -> Callable[[Any, Any, Any, Any], Any]:
     """The unit of work by both books in one column, over whatever Arrow arrays a runner hands over."""
 
     def unit(texts: Any, platforms: Any, channels: Any, questions: Any) -> Any:
-        columns = map(_plain, (texts, platforms, channels, questions))
-        return pc.binary_join_element_wise(*broken(*columns, books.folders, books.differing), BETWEEN)
+        columns = _plain(texts), _plain(platforms), _plain(channels), _plain(questions)
+        before, after = broken(*columns, books.folders, books.differing)
+        return pc.binary_join_element_wise(before, after, BETWEEN)
 
     return unit
 
