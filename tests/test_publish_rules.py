@@ -295,7 +295,7 @@ def test_the_files_come_back_as_they_were_drafted(world: HttpWorld, rules: Path)
 
 @pytest.mark.parametrize(("mode", "untried"), [("act", ["trial.moon"]), ("watch", [])])
 def test_the_check_names_new_rules_that_would_act_at_once(world: HttpWorld, mode: str, untried: list[str]) -> None:
-    """Decision 0009: nothing forces a new rule into watch, but whoever publishes reads which ones were never tried."""
+    """Decision 0010: nothing forces a new rule into watch, but whoever publishes reads which ones were never tried."""
     made = drafted(world, pack=trial_pack(mode=mode))
     found = done(world.post("rules-editor", f"/rule-packs/{made['id']}/check"))
 
