@@ -99,7 +99,6 @@ MODULES = (
     promises,
     relays,
     reports,
-    reports,
     returns,
     moderation_check,
     systems,

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from service.domain.errors import Refusal
-from service.flows.return_goods import Scan, ScanTaken, ship_return, take_scan
+from service.flows.follow_parcel import Scan, ScanTaken, take_scan
+from service.flows.return_goods import ship_return
 from service.store import tables
 from tests.world import BUYER, MARKETPLACE, World
 

@@ -12,11 +12,13 @@ from service.domain.return_shipment import RANK
 from service.domain.staff import Actor
 from service.flows import (
     acknowledge_notice,
+    answer_offer,
     approve,
     ask_merchant,
     call_platform,
     confirm_promise,
     exchange_messages,
+    follow_parcel,
     give_evidence,
     hear_appeal,
     negotiate,
@@ -117,11 +119,11 @@ def calls_platform(town: Town, d: Dispute) -> Doing:
 
 def accepts_offer(town: Town, d: Dispute) -> Doing:
     promise = town.some(tables.Promise, d, state="relayed") if d.state == "intervening" else None
-    return BUYER, lambda ctx: negotiate.accept_offer(ctx, d.id, promise_id=promise.id if promise else None)
+    return BUYER, lambda ctx: answer_offer.accept_offer(ctx, d.id, promise_id=promise.id if promise else None)
 
 
 def declines_offer(town: Town, d: Dispute) -> Doing:
-    return BUYER, lambda ctx: negotiate.decline_offer(ctx, d.id, note=None)
+    return BUYER, lambda ctx: answer_offer.decline_offer(ctx, d.id, note=None)
 
 
 def ships_return(town: Town, d: Dispute) -> Doing:
@@ -424,8 +426,8 @@ def scans(town: Town, d: Dispute) -> Doing:
         parcel = take_orders.Parcel(d.order_line_id, town.dice.choice(("order", "replacement")), at)
         return MARKETPLACE, lambda ctx: take_orders.take_parcel(ctx, parcel)
     state = town.dice.choice([name for name in RANK if name != "registered"])
-    scan = return_goods.Scan(shipment.carrier, shipment.tracking_no, state, at)
-    return MARKETPLACE, lambda ctx: return_goods.take_scan(ctx, scan)
+    scan = follow_parcel.Scan(shipment.carrier, shipment.tracking_no, state, at)
+    return MARKETPLACE, lambda ctx: follow_parcel.take_scan(ctx, scan)
 
 
 def gateway_calls(town: Town, d: Dispute) -> Doing:

@@ -10,20 +10,19 @@ from service.domain.dispute import DISPUTE
 from service.domain.dispute_actions import ACTIONS
 from service.domain.errors import Absent, ArrowMissing, Forbidden, Refusal
 from service.domain.staff import Actor
+from service.flows.answer_offer import accept_offer, decline_offer
 from service.flows.call_platform import Call, call_platform, platform_intervene
 from service.flows.context import Context
 from service.flows.negotiate import (
     Refusing,
-    accept_offer,
-    decline_offer,
     improve_offer,
     seller_agree_refund,
     seller_agree_return,
     seller_offer,
     seller_refuse,
-    waive_return,
 )
 from service.flows.open_dispute import Change, modify, withdraw
+from service.flows.return_goods import waive_return
 from tests.judge import dispute
 from tests.negotiating import POLITE, RISK, offer
 from tests.world import AGENT, BUYER, MARKETPLACE, OTHER_BUYER, OTHER_OWNER, SEAT, SUPERVISOR, World

@@ -9,8 +9,9 @@ import pytest
 
 from service.domain.errors import ArrowMissing, Forbidden, GuardFailed, WindowClosed
 from service.domain.staff import Actor
+from service.flows.answer_offer import accept_offer, decline_offer
 from service.flows.context import THE_CLOCK
-from service.flows.negotiate import Offering, accept_offer, decline_offer, improve_offer, seller_offer
+from service.flows.negotiate import Offering, improve_offer, seller_offer
 from service.store import tables
 from tests.judge import dispute, put
 from tests.negotiating import offer, offered, pulls

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from httpx import Response
 
 from service.api.examples import EXAMPLES
 from service.api.issuer import DEMO_USERS
+from service.app import MODULES
 from service.domain.staff import Role
 from service.store import tables
 from tests.one_of_each import absent, ask, change_seat, lay_out, operations
@@ -47,6 +48,19 @@ def test_the_document_names_the_roles_of_the_matrix(row: Row) -> None:
     named = {each["BearerToken"][0] for each in operations()[row.operation][2]["security"]}
 
     assert named == {role for role, mark in zip(ROLES, row.roles, strict=True) if mark != "-"}
+
+
+def test_every_operation_is_served_by_one_handler() -> None:
+    """The framework takes the first of two without a word; the second would be dead code that only looks alive."""
+    served = Counter(
+        (method, path)
+        for module in MODULES
+        for handler in module.HANDLERS
+        for method in handler.http_methods
+        for path in handler.paths
+    )
+
+    assert [each for each, count in served.items() if count > 1] == []
 
 
 # --- the service -----------------------------------------------------------------------------------------------------

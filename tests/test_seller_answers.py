@@ -10,8 +10,9 @@ import pytest
 from service.domain.errors import Absent, ArrowMissing, Conflict, Forbidden, GuardFailed, WindowClosed
 from service.flows.acknowledge_notice import acknowledge_notice
 from service.flows.heard import Outcome
-from service.flows.negotiate import Refusing, seller_agree_return, seller_offer, seller_refuse, waive_return
+from service.flows.negotiate import Refusing, seller_agree_return, seller_offer, seller_refuse
 from service.flows.read_case import read_case, require_seen
+from service.flows.return_goods import waive_return
 from service.flows.upload_file import keep_upload
 from service.store import tables
 from service.store.files import StoredFile

@@ -14,8 +14,8 @@ from service.api.shapes import Id, MarketplaceId, Money, Note
 from service.api.terms import allow
 from service.api.views import act, shape_case
 from service.domain.staff import Role
+from service.flows.answer_offer import accept_offer, decline_offer
 from service.flows.context import Context
-from service.flows.negotiate import accept_offer, decline_offer
 from service.flows.open_dispute import Change, Claim, modify, open_dispute, reopen, withdraw
 
 DisputeType = Literal["refund_only", "return_refund"]

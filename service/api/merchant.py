@@ -26,7 +26,6 @@ from service.flows.negotiate import (
     seller_agree_return,
     seller_offer,
     seller_refuse,
-    waive_return,
 )
 from service.store import tables
 
@@ -168,21 +167,6 @@ async def improve_one(
 
 
 @post(
-    "/disputes/{dispute_id:uuid}/actions/waive-return",
-    opt=allow(*SELLERS, dry_run=True, if_match=True, etag=True),
-    operation_id="waiveReturn",
-    summary="The merchant refunds without waiting for the goods",
-    status_code=200,
-    tags=["actions"],
-)
-async def waive_one(
-    request: Request[Any, Any, Any], dispute_id: FromPath[Id], data: JSONBody[Nothing]
-) -> Response[DisputeView]:
-    """The buyer keeps the goods."""
-    return await act(request, dispute_id, lambda ctx: waive_return(ctx, str(dispute_id)))
-
-
-@post(
     "/moderation/notices/{notice_id:uuid}/acknowledge",
     opt=allow(*SELLERS, dry_run=True),
     operation_id="acknowledgeNotice",
@@ -225,6 +209,5 @@ HANDLERS = [
     agree_return_one,
     offer_one,
     improve_one,
-    waive_one,
     acknowledge_one,
 ]

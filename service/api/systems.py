@@ -18,7 +18,7 @@ from service.api.terms import allow, idempotency_key
 from service.domain.errors import GuardFailed, Kind, Refusal
 from service.domain.staff import Role
 from service.flows.context import Context
-from service.flows.return_goods import Scan, ScanTaken, take_scan
+from service.flows.follow_parcel import Scan, ScanTaken, take_scan
 from service.flows.settle_dispute import know_staff
 from service.flows.take_orders import LineSnapshot, OrderSnapshot, OrderTaken, Parcel, take_order, take_parcel
 from service.store.signing import require_signature

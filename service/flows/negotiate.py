@@ -1,4 +1,4 @@
-"""The two parties settle it between themselves: refuse, agree, offer, improve, accept, decline, waive the return.
+"""The shop answers the request: it refuses, agrees, offers, improves its offer.
 
 Every text of the merchant is heard first; what the measure does not let out is recorded and the dispute stays where
 it is. An agreement or an accepted offer fixes what is awarded.
@@ -7,16 +7,14 @@ it is. An agreement or an accepted offer fixes what is awarded.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from service.domain.dispute import DISPUTE
-from service.domain.dispute_facts import DisputeFacts
 from service.domain.errors import GuardFailed
+from service.flows.agreeing import require_arrow, require_something_left, return_agreed, rma_of
 from service.flows.context import Context
 from service.flows.heard import Heard, Outcome, rules_facts
 from service.flows.hearing import hear_note, keep_back, let_out, require_length
 from service.flows.moves import facts_of, move, window_due
-from service.flows.read_case import promised_refund, require_may_after_sale, require_seen
+from service.flows.read_case import require_may_after_sale, require_seen
 from service.store import tables
 from service.store.disputes import CaseFile
 from service.store.uploads import upload_of
@@ -46,9 +44,6 @@ class Offering:
     confirm_token: str | None = None
 
 
-# --- the merchant ---------------------------------------------------------------------------------------------------
-
-
 def seller_refuse(ctx: Context, dispute_id: str, refusing: Refusing) -> Outcome | None:
     """Refuse the request; the buyer has until T2 to bring the platform in.
 
@@ -65,7 +60,7 @@ def seller_refuse(ctx: Context, dispute_id: str, refusing: Refusing) -> Outcome 
     facts = facts_of(
         ctx, case, reason=refusing.reason, message_chars=len(refusing.message), has_proof=bool(refusing.proof)
     )
-    _require_arrow(ctx, case, "seller_refuse", facts)
+    require_arrow(ctx, case, "seller_refuse", facts)
     _require_files(ctx, case, refusing.proof)
     heard = _heard(ctx, case, refusing.message, "refusal", refusing.confirm_token, files=refusing.proof)
     if not heard.is_sent:
@@ -107,7 +102,7 @@ def seller_agree_refund(ctx: Context, dispute_id: str, *, amount_fen: int | None
     case = _case_of_seller(ctx, dispute_id)
     claimed = case.dispute.claimed_fen
     facts = facts_of(ctx, case, amount_fen=claimed if amount_fen is None else amount_fen)
-    _require_arrow(ctx, case, "seller_agree_refund", facts)
+    require_arrow(ctx, case, "seller_agree_refund", facts)
     if facts.amount_fen != claimed or (amount_fen is not None and currency != case.dispute.currency):
         raise GuardFailed(
             "amount_not_as_requested",
@@ -116,7 +111,7 @@ def seller_agree_refund(ctx: Context, dispute_id: str, *, amount_fen: int | None
             amount_fen=facts.amount_fen,
             claimed_fen=claimed,
         )
-    _require_something_left(facts)
+    require_something_left(facts)
     move(
         ctx,
         case,
@@ -149,8 +144,8 @@ def seller_agree_return(
     require_length(given or "", least=0, most=ADDRESS_CHARS_MAX, field_name="return_address")
     address = given or case.merchant.return_address
     facts = facts_of(ctx, case, return_address=bool(address))
-    _require_arrow(ctx, case, "seller_agree_return", facts)
-    _require_something_left(facts)
+    require_arrow(ctx, case, "seller_agree_return", facts)
+    require_something_left(facts)
     heard = _heard(ctx, case, given, "return_address", confirm_token) if given else None
     if heard is not None and not heard.is_sent:
         return keep_back(ctx, case, heard, field_name="return_address", window_due_at=window_due(case))
@@ -159,7 +154,7 @@ def seller_agree_return(
         case,
         "seller_agree_return",
         facts,
-        changes={"awarded_fen": case.dispute.claimed_fen} | _return_agreed(address),
+        changes={"awarded_fen": case.dispute.claimed_fen} | return_agreed(address),
         entry_facts={"rma": rma_of(case), "amount_fen": case.dispute.claimed_fen},
         rules=rules_facts(heard.reply) if heard else None,
         private={"return_address": address},
@@ -194,7 +189,7 @@ def _put_offer(ctx: Context, dispute_id: str, trigger: str, offering: Offering) 
     case = _case_of_seller(ctx, dispute_id)
     dispute, open_offer = case.dispute, case.open_offer
     facts = facts_of(ctx, case, offer_kind=offering.kind, amount_fen=offering.amount_fen)
-    _require_arrow(ctx, case, trigger, facts)
+    require_arrow(ctx, case, trigger, facts)
     _require_offerable(case, offering)
     note = offering.note or None
     require_length(note or "", least=0, most=facts.policy.reason_chars_max, field_name="note")
@@ -245,107 +240,6 @@ def _require_offerable(case: CaseFile, offering: Offering) -> None:
         raise GuardFailed("return_address_missing", zh="请先填写退货地址", en="A return address is needed")
 
 
-def waive_return(ctx: Context, dispute_id: str) -> None:
-    """Refund without waiting for the goods.
-
-    Raises:
-        Absent: not this shop's dispute.
-        Forbidden: `seat_inactive`, `after_sale_permission_missing`.
-        Conflict: `arrow_missing`.
-    """
-    case = _case_of_seller(ctx, dispute_id)
-    facts = facts_of(ctx, case)
-    _require_arrow(ctx, case, "seller_waive_return", facts)
-    _require_something_left(facts)
-    move(ctx, case, "seller_waive_return", facts)
-
-
-# --- the buyer ------------------------------------------------------------------------------------------------------
-
-
-def accept_offer(ctx: Context, dispute_id: str, *, promise_id: str | None) -> None:
-    """Take the offer on the table; while the platform is at work, the refund promise that was passed on.
-
-    Args:
-        promise_id: the relayed promise accepted (arrow 46); not for an offer on the table.
-
-    Raises:
-        Absent: not this buyer's dispute.
-        Conflict: `arrow_missing`, `window_closed`.
-        GuardFailed: `promise_not_relayed`, `amount_over_refundable`, `return_address_missing`.
-    """
-    case = require_seen(ctx, dispute_id, lock=True)
-    if case.dispute.state == "intervening":
-        _accept_promise(ctx, case, promise_id)
-        return
-    offer, facts = case.open_offer, facts_of(ctx, case)
-    _require_arrow(ctx, case, "buyer_accept_offer", facts)
-    assert offer is not None, "an offer is on the table while the dispute is offer_pending"
-    if offer.amount_fen > facts.refundable_fen:
-        raise _over_refundable(offer.amount_fen, facts)
-    changes: dict[str, object] = {"awarded_fen": offer.amount_fen}
-    private: dict[str, Any] = {}
-    if offer.kind == "refund_with_return":
-        address = case.dispute.return_address or case.merchant.return_address
-        if not address:
-            raise GuardFailed("return_address_missing", zh="请先填写退货地址", en="A return address is needed")
-        changes |= _return_agreed(address)
-        private = {"return_address": address}
-    move(
-        ctx,
-        case,
-        "buyer_accept_offer",
-        facts,
-        changes=changes,
-        entry_facts={"offer": offer.id, "number": offer.number, "kind": offer.kind, "amount_fen": offer.amount_fen}
-        | ({"rma": rma_of(case)} if private else {}),
-        private=private,
-    )
-
-
-def _accept_promise(ctx: Context, case: CaseFile, promise_id: str | None) -> None:
-    promise = promised_refund(case, promise_id) if promise_id is not None else None
-    amount = (promise.amount_fen or 0) if promise else 0
-    facts = facts_of(
-        ctx,
-        case,
-        promise_relayed=promise is not None,
-        promise_action=promise.action if promise else "",
-        amount_fen=amount,
-    )
-    move(
-        ctx,
-        case,
-        "buyer_accept_offer",
-        facts,
-        changes={"awarded_fen": amount},
-        entry_facts={"promise": promise_id, "amount_fen": amount},
-    )
-
-
-def decline_offer(ctx: Context, dispute_id: str, *, note: str | None) -> None:
-    """Turn the offer down; the request stands refused and T2 runs anew.
-
-    Raises:
-        Absent: not this buyer's dispute.
-        Conflict: `arrow_missing`.
-        GuardFailed: `text_length`.
-    """
-    case = require_seen(ctx, dispute_id, lock=True)
-    facts = facts_of(ctx, case)
-    _require_arrow(ctx, case, "buyer_decline_offer", facts)
-    require_length(note or "", least=0, most=facts.policy.reason_chars_max, field_name="note")
-    offer = case.open_offer
-    move(
-        ctx,
-        case,
-        "buyer_decline_offer",
-        facts,
-        entry_facts={"offer": offer.id} if offer else {},
-        private={"note": note or None},
-    )
-
-
 # --- parts ----------------------------------------------------------------------------------------------------------
 
 
@@ -362,42 +256,13 @@ def _require_files(ctx: Context, case: CaseFile, hashes: tuple[str, ...]) -> Non
             raise GuardFailed("proof_unknown", zh="凭证文件不存在,请先上传", en="Upload it first", sha256=sha256)
 
 
-def rma_of(case: CaseFile) -> str:
-    """The number under which the goods come back: the case's, and the cycle."""
-    return f"{case.dispute.number.replace('RD-', 'RMA-', 1)}-{case.dispute.cycle}"
-
-
 def _case_of_seller(ctx: Context, dispute_id: str) -> CaseFile:
     case = require_seen(ctx, dispute_id, lock=True)
     require_may_after_sale(ctx)
     return case
 
 
-def _require_arrow(ctx: Context, case: CaseFile, trigger: str, facts: DisputeFacts) -> None:
-    """The state must allow the action before its words are judged."""
-    DISPUTE.advance(case.dispute.state, trigger, facts, side=ctx.actor.side)
-
-
 def _heard(
     ctx: Context, case: CaseFile, text: str, field_name: str, token: str | None, *, files: tuple[str, ...] = ()
 ) -> Heard:
     return hear_note(ctx, case, text, field_name=field_name, token=token, files=files)
-
-
-def _return_agreed(address: str | None) -> dict[str, object]:
-    return {"return_address": address, "agreed_to_return": True, "return_origin": "consent"}
-
-
-def _require_something_left(facts: DisputeFacts) -> None:
-    if facts.refundable_fen <= 0:
-        raise _over_refundable(facts.claimed_fen, facts)
-
-
-def _over_refundable(amount_fen: int, facts: DisputeFacts) -> GuardFailed:
-    return GuardFailed(
-        "amount_over_refundable",
-        zh="金额超出可退金额",
-        en="Over what can be refunded",
-        amount_fen=amount_fen,
-        refundable_fen=facts.refundable_fen,
-    )

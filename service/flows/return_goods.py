@@ -1,14 +1,9 @@
-"""The parcel on its way back: the buyer ships it, the carrier reports it, the shop confirms it or says what is wrong.
-
-Scans are ranked by the carrier's own time and never move backwards; `signed` re-arms the inspection once, and a parcel
-that will not arrive brings the platform in by itself.
-"""
+"""The goods come back: the buyer ships them, the shop confirms, waives or says what is wrong, the clocks run out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -16,18 +11,13 @@ from sqlmodel import select
 
 from service.domain.carriers import is_carrier, tracking_number
 from service.domain.dispute import DISPUTE, DisputeFacts
-from service.domain.dispute_guards import CARRIER_EXCEPTIONS
-from service.domain.errors import Absent, GuardFailed, Refusal
+from service.domain.errors import GuardFailed, Refusal
 from service.domain.moderation import Channel
 from service.domain.policy import Policy
-from service.domain.return_shipment import RANK, merchant_holds_goods, next_scan
-from service.domain.timers import Timer, receipt_after_signed
-from service.domain.transcript import rfc3339
+from service.flows.agreeing import require_arrow, require_something_left
 from service.flows.context import Context
 from service.flows.heard import Heard, Outcome, rules_facts
 from service.flows.hearing import hear_note, keep_back, let_out, require_length, says_anything
-from service.flows.issuing import arm_all
-from service.flows.keeping import keep_promises
 from service.flows.moves import armed_timers, facts_of, move
 from service.flows.overtaken import overtaken_by_clock
 from service.flows.permits import require_shops_case, require_transcript_room
@@ -38,7 +28,6 @@ from service.store.timers import DueTimer
 from service.store.uploads import upload_of
 
 NOTE: Final = "return_problem_note"  # the merchant's text field
-SCAN_AHEAD_MAX: Final = timedelta(minutes=5)  # choice: how far a carrier's clock may be ahead of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +38,6 @@ class Problem:
     note: str = ""
     evidence: tuple[str, ...] = ()
     confirm_token: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What a carrier saw of a parcel, at its own time."""
-
-    carrier: str
-    tracking_no: str
-    state: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ScanTaken:
-    """What became of a scan: a duplicate, an older one or a step back changes nothing."""
-
-    dispute_id: str
-    state: str
-    applied: bool
-    kept_promises: tuple[str, ...] = ()
 
 
 # --- the buyer ------------------------------------------------------------------------------------------------------
@@ -123,80 +92,6 @@ def _is_unused(ctx: Context, carrier: str, number: str) -> bool:
     return ctx.tx.session.exec(found).first() is None
 
 
-# --- the carrier ----------------------------------------------------------------------------------------------------
-
-
-def take_scan(ctx: Context, scan: Scan) -> ScanTaken:
-    """A carrier's scan of a parcel on its way back, ranked by the carrier's time.
-
-    Raises:
-        Absent: nobody has registered that parcel (yet); the sender may send the scan again later.
-        GuardFailed: `scan_in_the_future`, `tracking_number_malformed`, `scan_state_unknown`.
-    """
-    case, shipment = _shipment(ctx, scan)
-    state = next_scan(shipment.state, shipment.scanned_at, scan.state, scan.at)
-    if state is None:
-        return ScanTaken(case.dispute.id, shipment.state, applied=False)
-    ctx.follow(case.dispute)
-    signed = merchant_holds_goods(state)
-    ctx.plan.update(tables.ReturnShipment, shipment.id, state=state, scanned_at=scan.at)
-    made = ctx.record(
-        "return.scanned",
-        facts={"shipment": shipment.id, "from": shipment.state, "to": state, "carrier_at": rfc3339(scan.at)},
-    )
-    if signed:
-        ctx.plan.update(tables.ReturnShipment, shipment.id, signed_at=scan.at)
-        ctx.plan.change(goods_held_by_merchant=True)
-        ctx.announce("return.signed", shipment_id=shipment.id)
-    kept = keep_promises(ctx, case, actions=("pickup",), side="carrier", at=scan.at, proof={"scan": made.seq})
-    if case.dispute.state == "return_in_transit":
-        _heard_by_dispute(ctx, case, shipment, state, scan.at)
-    return ScanTaken(case.dispute.id, state, applied=True, kept_promises=tuple(kept))
-
-
-def _shipment(ctx: Context, scan: Scan) -> tuple[CaseFile, tables.ReturnShipment]:
-    if scan.state not in RANK or scan.state == "registered":
-        raise GuardFailed("scan_state_unknown", zh="没有这种物流状态", en="No such state of a parcel")
-    if scan.at > ctx.now + SCAN_AHEAD_MAX:
-        raise GuardFailed(
-            "scan_in_the_future", zh="物流时间晚于当前时间", en="The scan lies in the future", at=rfc3339(scan.at)
-        )
-    number = tracking_number(scan.tracking_no)
-    if number is None:
-        raise GuardFailed("tracking_number_malformed", zh="运单号格式不对", en="Not a tracking number")
-    found = ctx.tx.session.exec(
-        select(tables.ReturnShipment.id, tables.ReturnShipment.dispute_id).where(
-            tables.ReturnShipment.carrier == scan.carrier, tables.ReturnShipment.tracking_no == number
-        )
-    ).first()
-    if found is None:
-        raise Absent("return_shipment")
-    case = load_case(ctx.tx.session, found[1])
-    assert case is not None, "a shipment has a dispute"
-    return case, next(each for each in case.shipments if each.id == found[0])
-
-
-def _heard_by_dispute(ctx: Context, case: CaseFile, shipment: tables.ReturnShipment, state: str, at: datetime) -> None:
-    """What a scan means while the shop waits for the parcel: T5 after `signed`, or the platform steps in."""
-    policy = ctx.policy_of(case.dispute)
-    due_at = armed_timers(case).get("receipt")
-    if merchant_holds_goods(state) and due_at is not None:
-        # a parcel signed for before it was registered gives the shop no less time to look at it
-        signed_at = max(at, shipment.shipped_at)
-        arm_all(ctx, case.dispute.id, (Timer("receipt", receipt_after_signed(due_at, signed_at, policy)),), policy)
-    if state in CARRIER_EXCEPTIONS:
-        facts = facts_of(ctx, case, carrier_status=state)
-        move(
-            ctx,
-            case,
-            "return_exception",
-            facts,
-            side="carrier",
-            changes={"opened_by": "system"},
-            entry_facts={"shipment": shipment.id, "carrier_status": state},
-        )
-
-
 # --- the shop -------------------------------------------------------------------------------------------------------
 
 
@@ -225,10 +120,14 @@ def waive_return(ctx: Context, dispute_id: str) -> None:
     Raises:
         Absent, Forbidden: not this shop's dispute; the seat may not decide refunds.
         Conflict: `arrow_missing`.
+        GuardFailed: `amount_over_refundable`: nothing is left of the line.
     """
     case = _case_of_decider(ctx, dispute_id)
     _lock_money(ctx, case)
-    move(ctx, case, "seller_waive_return", facts_of(ctx, case))
+    facts = facts_of(ctx, case)
+    require_arrow(ctx, case, "seller_waive_return", facts)
+    require_something_left(facts)
+    move(ctx, case, "seller_waive_return", facts)
 
 
 def report_problem(ctx: Context, dispute_id: str, problem: Problem) -> Outcome | Refusal | None:
