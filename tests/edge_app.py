@@ -229,6 +229,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
+def stored() -> StoredKeys:
+    return StoredKeys()
+
+
+@pytest.fixture
 def app(clock: Clock, tmp_path: Path) -> Litestar:
     return make_app(clock=clock, key_path=tmp_path / "key.pem", body_bytes_max=64_000, body_seconds_max=0.3)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+from service.domain.errors import Refusal
 from service.domain.staff import Actor, Role
 from service.flows.call_platform import Call, call_platform
 from service.flows.context import Context
@@ -81,3 +83,17 @@ def pulls(dispute_id: str, trigger: str) -> Callable[[Context], None]:
 
 def call(world: World, dispute_id: str, actor: Actor = BUYER, **said: Any) -> Outcome | None:
     return world.tell(actor, lambda ctx: call_platform(ctx, dispute_id, Call(**said)))
+
+
+def together(*attempts: Callable[[], object]) -> list[str]:
+    """Run them at once; what each came to: `done` or the code of its refusal."""
+
+    def told(attempt: Callable[[], object]) -> str:
+        try:
+            attempt()
+        except Refusal as refusal:
+            return refusal.code
+        return "done"
+
+    with ThreadPoolExecutor(len(attempts)) as pool:
+        return list(pool.map(told, attempts))

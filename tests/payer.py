@@ -112,6 +112,13 @@ def fail_for_good(world: World, gateway: SimulatedGateway, dispute_id: str) -> N
     assert newest(world, dispute_id).state == "exhausted"
 
 
+def given_up(world: World) -> tuple[SimulatedGateway, str, tables.RefundExecution]:
+    """A refund that the gateway has failed for good: the gateway, the dispute, and its exhausted execution."""
+    gateway, dispute_id = SimulatedGateway(), owed(world)
+    fail_for_good(world, gateway, dispute_id)
+    return gateway, dispute_id, newest(world, dispute_id)
+
+
 def propose(world: World, gateway: SimulatedGateway, dispute_id: str) -> Proposed:
     world.insert(
         (

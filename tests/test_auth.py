@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import stat
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,25 +28,13 @@ from tests.edge_tokens import ATTACKER, ISSUER, KEYS, Provider, by_hand, claims,
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def provider() -> Provider:
     return Provider()
 
 
 @pytest.fixture
-def stored() -> StoredKeys:
-    return StoredKeys()
-
-
-@pytest.fixture
-def client(clock: Clock, provider: Provider, stored: StoredKeys) -> Iterator[TestClient[Litestar]]:
-    app = make_app(clock=clock, jwks=provider, issuer=ISSUER, api_keys=stored)
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield client
+def app(clock: Clock, provider: Provider, stored: StoredKeys) -> Litestar:
+    return make_app(clock=clock, jwks=provider, issuer=ISSUER, api_keys=stored)
 
 
 # Good tokens

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
-from service.domain.errors import ArrowMissing, GuardFailed, Refusal, WindowClosed
+from service.domain.errors import ArrowMissing, GuardFailed, WindowClosed
 from service.flows.call_platform import Cited, platform_intervene
 from service.flows.context import Context
 from service.flows.moves import facts_of, move
 from service.flows.read_case import read_case, require_seen
 from service.store import tables
 from tests.judge import dispute
-from tests.negotiating import RISK, call, said
+from tests.negotiating import RISK, call, said, together
 from tests.world import BUYER, OWNER, SUPERVISOR, World
 
 
@@ -138,20 +135,6 @@ def test_the_second_refusal_needs_nothing_of_the_buyer(world: World) -> None:
     world.tell(OWNER, story)
 
     assert dispute(world, dispute_id).state == "intervention_requested"
-
-
-def together(*attempts: Callable[[], object]) -> list[str]:
-    """Run them at once; what each came to: `done` or the code of its refusal."""
-
-    def told(attempt: Callable[[], object]) -> str:
-        try:
-            attempt()
-        except Refusal as refusal:
-            return refusal.code
-        return "done"
-
-    with ThreadPoolExecutor(len(attempts)) as pool:
-        return list(pool.map(told, attempts))
 
 
 def test_of_two_calls_at_once_one_is_taken(world: World) -> None:

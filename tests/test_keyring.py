@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -18,25 +17,13 @@ from tests.edge_tokens import ISSUER, KEYS, Provider, claims, published, signed,
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def provider() -> Provider:
     return Provider()
 
 
 @pytest.fixture
-def stored() -> StoredKeys:
-    return StoredKeys()
-
-
-@pytest.fixture
-def client(clock: Clock, provider: Provider, stored: StoredKeys) -> Iterator[TestClient[Litestar]]:
-    app = make_app(clock=clock, jwks=provider, issuer=ISSUER, api_keys=stored)
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield client
+def app(clock: Clock, provider: Provider, stored: StoredKeys) -> Litestar:
+    return make_app(clock=clock, jwks=provider, issuer=ISSUER, api_keys=stored)
 
 
 # Keys of the provider

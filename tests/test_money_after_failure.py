@@ -24,7 +24,7 @@ from tests.payer import (
     books,
     decide,
     dispute,
-    fail_for_good,
+    given_up,
     live_on,
     newest,
     owed,
@@ -57,10 +57,7 @@ def test_a_late_success_after_execution_failed_is_a_success(world: World) -> Non
 
 def test_a_retry_pays_once_from_a_new_execution(world: World) -> None:
     """Arrow 61: the gateway, asked, said that the old one had failed."""
-    gateway = SimulatedGateway()
-    dispute_id = owed(world)
-    fail_for_good(world, gateway, dispute_id)
-    old = newest(world, dispute_id)
+    gateway, dispute_id, old = given_up(world)
 
     refused = retry(world, gateway, dispute_id)
     live_on(world, gateway, hours=1)
@@ -160,10 +157,8 @@ def test_a_worker_killed_after_it_asked_pays_no_second_time(world: World) -> Non
 
 def test_a_success_found_while_retrying_is_recorded_instead(world: World) -> None:
     """The bank has changed its mind just before the supervisor asked."""
-    gateway = SimulatedGateway()
-    dispute_id = owed(world)
-    fail_for_good(world, gateway, dispute_id)
-    gateway.settle(newest(world, dispute_id).gateway_key, GatewayStatus.SUCCEEDED)
+    gateway, dispute_id, old = given_up(world)
+    gateway.settle(old.gateway_key, GatewayStatus.SUCCEEDED)
 
     refused = retry(world, gateway, dispute_id)
     live_on(world, gateway, hours=1)
@@ -176,10 +171,7 @@ def test_a_success_found_while_retrying_is_recorded_instead(world: World) -> Non
 
 def test_a_success_of_the_old_one_before_the_new_one_is_sent_is_the_only_payment(world: World) -> None:
     """The bank changes its mind between retry and submit: the worker asks about the old one before money moves."""
-    gateway = SimulatedGateway()
-    dispute_id = owed(world)
-    fail_for_good(world, gateway, dispute_id)
-    old = newest(world, dispute_id)
+    gateway, dispute_id, old = given_up(world)
     retry(world, gateway, dispute_id)
 
     gateway.settle(old.gateway_key, GatewayStatus.SUCCEEDED)
@@ -196,10 +188,7 @@ def test_a_success_of_the_old_one_before_the_new_one_is_sent_is_the_only_payment
 
 def test_the_old_one_called_back_before_the_new_one_is_sent_is_the_only_payment(world: World) -> None:
     """The same, told by a callback."""
-    gateway = SimulatedGateway()
-    dispute_id = owed(world)
-    fail_for_good(world, gateway, dispute_id)
-    old = newest(world, dispute_id)
+    gateway, dispute_id, old = given_up(world)
     retry(world, gateway, dispute_id)
     gateway.settle(old.gateway_key, GatewayStatus.SUCCEEDED)
 
@@ -213,9 +202,7 @@ def test_the_old_one_called_back_before_the_new_one_is_sent_is_the_only_payment(
 
 def test_the_platform_advances_once_when_the_old_refund_is_dead(world: World) -> None:
     """Arrow 62: three days after the failure, the gateway having said so."""
-    gateway = SimulatedGateway()
-    dispute_id = owed(world)
-    fail_for_good(world, gateway, dispute_id)
+    gateway, dispute_id, _ = given_up(world)
 
     live_on(world, gateway, hours=73)
 
@@ -262,10 +249,7 @@ def test_a_gateway_that_is_gone_lets_nobody_advance(world: World) -> None:
 
 def test_an_advance_overtaken_by_the_merchants_refund_is_not_paid(world: World) -> None:
     """The merchant's own refund succeeds between the advance and its submit: one payment, and no advance in the end."""
-    gateway = SimulatedGateway()
-    dispute_id = owed(world)
-    fail_for_good(world, gateway, dispute_id)
-    old = newest(world, dispute_id)
+    gateway, dispute_id, old = given_up(world)
     world.pass_time(hours=72, seconds=1)
     tick(world)
     taken, errand = world.tell(pay_refund.THE_GATEWAY, pay_refund.next_errand)
@@ -286,10 +270,7 @@ def test_an_advance_overtaken_by_the_merchants_refund_is_not_paid(world: World) 
 
 def test_a_success_of_the_old_one_after_the_new_one_has_paid_is_an_alarm_and_moves_nothing(world: World) -> None:
     """Kept, `refund.double_paid`, a supervisor's task; the closed dispute stays as it is."""
-    gateway = SimulatedGateway()
-    dispute_id = owed(world)
-    fail_for_good(world, gateway, dispute_id)
-    old = newest(world, dispute_id)
+    gateway, dispute_id, old = given_up(world)
     retry(world, gateway, dispute_id)
     live_on(world, gateway, hours=1)
     closed_at = dispute(world, dispute_id).closed_at
@@ -309,10 +290,7 @@ def test_a_success_of_the_old_one_after_the_new_one_has_paid_is_an_alarm_and_mov
 
 def test_an_old_success_while_the_new_one_is_under_way_counts_if_the_new_one_fails(world: World) -> None:
     """First an alarm; nothing more is sent, and when the new one has failed the old one has paid the obligation."""
-    gateway = SimulatedGateway()
-    dispute_id = owed(world)
-    fail_for_good(world, gateway, dispute_id)
-    old = newest(world, dispute_id)
+    gateway, dispute_id, old = given_up(world)
     gateway.outcomes.append(Outcome.PEND)
     retry(world, gateway, dispute_id)
     world.pass_time(minutes=2)
@@ -336,9 +314,7 @@ def test_an_old_success_while_the_new_one_is_under_way_counts_if_the_new_one_fai
 
 def test_settling_by_hand_takes_two_people_and_pays_nothing_through_the_gateway(world: World) -> None:
     """Arrow 63: proof, second approver; the books are closed."""
-    gateway = SimulatedGateway()
-    dispute_id = owed(world)
-    fail_for_good(world, gateway, dispute_id)
+    gateway, dispute_id, _ = given_up(world)
 
     proposed = propose(world, gateway, dispute_id)
     still = dispute(world, dispute_id).state
@@ -365,9 +341,7 @@ def test_nothing_is_settled_by_hand_while_the_gateway_says_it_is_paying(world: W
 
 def test_a_success_between_proposal_and_approval_stops_the_settlement(world: World) -> None:
     """The guards are asked again in the approver's transaction."""
-    gateway = SimulatedGateway()
-    dispute_id = owed(world)
-    fail_for_good(world, gateway, dispute_id)
+    gateway, dispute_id, _ = given_up(world)
     proposed = propose(world, gateway, dispute_id)
     gateway.settle(newest(world, dispute_id).gateway_key, GatewayStatus.SUCCEEDED)
 
@@ -383,9 +357,7 @@ def test_a_success_between_proposal_and_approval_stops_the_settlement(world: Wor
 
 def test_a_success_after_settling_by_hand_is_an_alarm(world: World) -> None:
     """The closed dispute does not move; people get the money back."""
-    gateway = SimulatedGateway()
-    dispute_id = owed(world)
-    fail_for_good(world, gateway, dispute_id)
+    gateway, dispute_id, _ = given_up(world)
     decide(world, gateway, dispute_id, propose(world, gateway, dispute_id))
 
     told = tell_callback(world, newest(world, dispute_id), GatewayStatus.SUCCEEDED)

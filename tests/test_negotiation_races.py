@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Event
 from time import sleep
 
-from service.domain.errors import Refusal, WindowClosed
+from service.domain.errors import WindowClosed
 from service.flows.context import THE_CLOCK, Context
 from service.flows.moves import facts_of, move
 from service.flows.negotiate import Refusing, seller_refuse
@@ -19,23 +18,9 @@ from service.store import tables
 from service.store.disputes import load_case
 from service.store.engine import Transaction
 from tests.judge import dispute
-from tests.negotiating import POLITE, agree, pulls
+from tests.negotiating import POLITE, agree, pulls, together
 from tests.over_http import HttpWorld
 from tests.world import BUYER, OWNER, START, World
-
-
-def together(*attempts: Callable[[], object]) -> list[str]:
-    """Run them at once; what each came to: `done` or the code of its refusal."""
-
-    def told(attempt: Callable[[], object]) -> str:
-        try:
-            attempt()
-        except Refusal as refusal:
-            return refusal.code
-        return "done"
-
-    with ThreadPoolExecutor(len(attempts)) as pool:
-        return list(pool.map(told, attempts))
 
 
 def test_of_agreeing_and_withdrawing_at_once_exactly_one_wins(world: World) -> None:
