@@ -148,11 +148,15 @@ class Reading:
         guilt = self._lexicon.guilt
         bits = guilt.bits
         hits = [hit for hit in self._hits if bits[hit[-1]] & slots]
+        found: dict[int, list[tuple[int, int]]] = {}  # by slots as bits: most words stand in the same as others
         for first, last, term in guilt.matcher.places(self.folded, hits):
-            _put_roughly(roughly, (first, last), bits[term] & slots)
+            found.setdefault(bits[term] & slots, []).append((first, last))
         for heard in self._heard:
             if heard.bits & slots:
-                _put_roughly(roughly, (heard.first, heard.last), heard.bits & slots)
+                found.setdefault(heard.bits & slots, []).append((heard.first, heard.last))
+        for together, places in found.items():
+            for slot in slots_in(together):
+                roughly.setdefault(slot, []).extend(places)
         return roughly
 
     def is_a_rough_clause(self, first: int, last: int) -> bool:
@@ -238,12 +242,11 @@ class Reading:
             return
         for shape, slots in self._lexicon.shape_slots.items():
             if slots & wanted:
-                for span in self._looks.spans(shape):
-                    self._put(self.ranked(*span), slots & wanted)
+                self._put([self.ranked(*span) for span in self._looks.spans(shape)], slots & wanted)
 
-    def _put(self, place: Occurrence, bits: int) -> None:
+    def _put(self, places: list[Occurrence], bits: int) -> None:
         for slot in slots_in(bits):
-            self._spans.setdefault(slot, set()).add(place)
+            self._spans.setdefault(slot, set()).update(places)
 
     def ranked(self, start: int, end: int) -> Occurrence:
         """A stretch of the text as written, counted in kept characters too."""
@@ -252,7 +255,8 @@ class Reading:
     def _place_spellings(self, view: View, wanted: int) -> None:
         """Keep the hits of a view unless they are a part of a token, or prose."""
         terms, came_from, runs = view.terms, view.came_from, view.runs
-        bits, noisy = terms.bits, self._lexicon.noisy_bits
+        bits, noisy, is_own = terms.bits, self._lexicon.noisy_bits, came_from is self.came_from
+        kept: dict[int, list[Occurrence]] = {}  # by slots as bits
         hits = [hit for hit in view.hits if bits[hit[-1]] & wanted]
         for first, after, term in terms.matcher.places(view.folded, hits):
             entry, found = terms.meaning(term), bits[term] & wanted
@@ -267,8 +271,10 @@ class Reading:
                 found &= noisy
                 if runs is None and not self._is_one_phrase(start, end, came_from[first:after]):
                     continue
-            place = Occurrence(start, end, first, after) if came_from is self.came_from else self.ranked(start, end)
-            self._put(place, found)
+            place = Occurrence(start, end, first, after) if is_own else self.ranked(start, end)
+            kept.setdefault(found, []).append(place)
+        for found, places in kept.items():
+            self._put(places, found)
 
     def _end_of_run(self, last: int, run: int) -> int:
         """Where a repeated character ends that begins at `last` in the text as written."""
@@ -361,10 +367,3 @@ class Reading:
 def _in_order(places: set[Occurrence]) -> Places:
     found = sorted(places)
     return Places(found, [place.first for place in found])
-
-
-def _put_roughly(roughly: RoughPlaces, place: tuple[int, int], slots: int) -> None:
-    while slots:
-        slot = slots.bit_length() - 1
-        slots ^= 1 << slot
-        roughly.setdefault(slot, []).append(place)

@@ -6,7 +6,7 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from operator import eq
 from typing import NamedTuple
@@ -351,13 +351,22 @@ class Letters:
     @cached_property
     def _runs(self) -> list[tuple[int, int]]:
         """For each place how many letters end there, and as a set of bits how many of these can be read."""
-        syllables, folded = toneless_syllables(), self._folded
+        folded, bound = self._folded, (2 << TYPED_RUN_MAX) - 1
+        ends = {syllable[-1] for syllable in toneless_syllables()}
         runs = [(0, 1)]
-        for place in range(1, len(folded) + 1):
-            run = runs[-1][0] + 1 if is_letter(folded[place - 1]) else 0
+        run = 0
+        for place, character in enumerate(folded, 1):
+            run = run + 1 if is_letter(character) else 0
             readable = 1
-            for length in range(1, min(run, SYLLABLE_LETTERS_MAX) + 1):
-                if folded[place - length : place] in syllables:
+            if character in ends:
+                for length in _syllables_ending(folded[place - min(run, SYLLABLE_LETTERS_MAX) : place]):
                     readable |= runs[place - length][1] << length
-            runs.append((run, readable & (2 << TYPED_RUN_MAX) - 1))
+            runs.append((run, readable & bound))
         return runs
+
+
+@lru_cache(maxsize=4096)
+def _syllables_ending(letters: str) -> tuple[int, ...]:
+    """The lengths of the syllables that a few letters end with."""
+    syllables = toneless_syllables()
+    return tuple(length for length in range(1, len(letters) + 1) if letters[-length:] in syllables)
