@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.world import World
 
 pytest_plugins = ["tests.proofs", "tests.edge_app"]  # sizes, seeds and figures of the long proofs; a bare edge
+LONG_FILES = {"test_contract", "test_permissions", "test_edge_over_http", "test_publish_rules"}  # 40 s and more of work
 
 # --- databases -------------------------------------------------------------------------------------------------------
 # Each worker of pytest-xdist makes one SQLite file and one PostgreSQL database with the whole schema, once; a test gets
@@ -31,9 +32,9 @@ DATABASES = f"gongduan_test_{os.getpid()}"  # TEST_PG_URL may name a server that
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files of long proofs first: with two workers the last file to begin should be a short one."""
+    """The files of long proofs and other long ones first: with two workers the last one to begin should be short."""
     long = {item.path for item in items if item.get_closest_marker("long") or item.get_closest_marker("chaos")}
-    items.sort(key=lambda item: item.path not in long)
+    items.sort(key=lambda item: item.path not in long and item.path.stem not in LONG_FILES)
 
 
 @pytest.fixture(scope="session")
