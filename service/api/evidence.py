@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from service.api.evidence_shapes import (
+    Evidence,
+    EvidenceRequests,
+    EvidenceRequestView,
+    EvidenceView,
+    ExtensionBody,
+    FileView,
+    ItemBody,
+    Purpose,
+    RequestBody,
+    SubmissionBody,
+    item_view,
+    request_view,
+)
 from service.api.outcomes import outcome_responses, shape_outcome
 from service.api.perform import Shaped, look, perform, runner
-from service.api.shapes import TEXT, Id, Instant, Line, Nothing, instant_text
+from service.api.shapes import Id, Nothing
 from service.api.terms import allow
 from service.api.views import READERS
 from service.domain.duration import duration_of
@@ -31,7 +44,7 @@ from service.flows.give_evidence import (
     waive,
 )
 from service.flows.heard import Outcome
-from service.flows.read_evidence import ItemSeen, read_evidence, read_item, read_request, read_requests
+from service.flows.read_evidence import read_evidence, read_item, read_request, read_requests
 from service.flows.upload_file import (
     Content,
     content_of_evidence,
@@ -40,98 +53,11 @@ from service.flows.upload_file import (
     require_may_upload,
 )
 from service.store.files import FILE_BYTES_MAX, FileStore, StoredFile
-from service.store.tables import EvidenceRequest
 
 AGENTS = (Role.PLATFORM_AGENT, Role.SUPERVISOR)
 PARTIES = (Role.BUYER, Role.MERCHANT_OWNER, Role.MERCHANT_SEAT)
 ACTORS = (*PARTIES, *AGENTS)
 FILE_TYPES = ("application/octet-stream", "text/plain", *(kind for kind, _ in KINDS))
-
-Sha256 = Annotated[str, msgspec.Meta(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
-EvidenceNote = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000, pattern=TEXT)]
-Purpose = Literal["evidence", "message", "proof", "appeal"]
-Duration = Annotated[str, msgspec.Meta(max_length=20, pattern=r"^PT[0-9]{1,5}[HMS]$", description="ISO 8601: PT12H")]
-
-
-class FileView(msgspec.Struct):
-    """A file that is kept: its fingerprint is its only name, its type was read from the bytes."""
-
-    sha256: str
-    size_bytes: int
-    media_type: str
-
-
-class RequestBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Who is asked, and whether a ruling waits for it."""
-
-    party: Literal["buyer", "merchant"]
-    mandatory: bool = False
-
-
-class ExtensionBody(msgspec.Struct, forbid_unknown_fields=True):
-    """How much more time, at most PT24H."""
-
-    by: Duration
-
-
-class SubmissionBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A note with the submission, or none."""
-
-    note: EvidenceNote | None = None
-    confirm_token: Id | None = None
-
-
-class ItemBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A file uploaded before, by its fingerprint; its name and a note are optional."""
-
-    sha256: Sha256
-    file_name: Line | None = None
-    note: EvidenceNote | None = None
-    confirm_token: Id | None = None
-
-
-class EvidenceRequestView(msgspec.Struct):
-    """A window for evidence."""
-
-    id: Id
-    dispute_id: Id
-    party: str
-    round: int
-    mandatory: bool
-    extended: bool
-    state: str
-    due_at: Instant
-    now: Instant
-    created_at: Instant
-    ended_at: Instant | None
-
-
-class EvidenceView(msgspec.Struct):
-    """A piece of evidence; name and note are the party's own words, not the platform's."""
-
-    id: Id
-    party: str
-    request_id: Id | None
-    sha256: str | None
-    size_bytes: int | None
-    media_type: str | None
-    file_name: str | None
-    note: str | None
-    frozen: bool
-    retracted: bool
-    added_at: Instant
-
-
-class EvidenceRequests(msgspec.Struct):
-    """All requests, oldest first."""
-
-    items: list[EvidenceRequestView]
-
-
-class Evidence(msgspec.Struct):
-    """What you may see, oldest first."""
-
-    items: list[EvidenceView]
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
@@ -220,7 +146,7 @@ async def open_one(
     def story(ctx: Context) -> str:
         return open_request(ctx, str(dispute_id), party=data.party, mandatory=data.mandatory)
 
-    return await perform(request, story, lambda ctx, found: Shaped(201, _request(ctx, read_request(ctx, found))))
+    return await perform(request, story, lambda ctx, found: Shaped(201, request_view(ctx, read_request(ctx, found))))
 
 
 @get(
@@ -235,7 +161,7 @@ async def requests_of(request: Request[Any, Any, Any], dispute_id: FromPath[Id])
     return await look(
         request,
         lambda ctx: read_requests(ctx, str(dispute_id)),
-        lambda ctx, found: Shaped(200, EvidenceRequests([_request(ctx, each) for each in found])),
+        lambda ctx, found: Shaped(200, EvidenceRequests([request_view(ctx, each) for each in found])),
     )
 
 
@@ -316,7 +242,7 @@ async def add_one(
     def shape(ctx: Context, added: str | Outcome) -> Shaped:
         if isinstance(added, Outcome):
             return shape_outcome(added)
-        return Shaped(201, _item(read_item(ctx, str(dispute_id), added)))
+        return Shaped(201, item_view(read_item(ctx, str(dispute_id), added)))
 
     def story(ctx: Context) -> Any:
         return add_item(ctx, str(dispute_id), offered)
@@ -336,7 +262,7 @@ async def evidence_of(request: Request[Any, Any, Any], dispute_id: FromPath[Id])
     return await look(
         request,
         lambda ctx: read_evidence(ctx, str(dispute_id)),
-        lambda _, found: Shaped(200, Evidence([_item(each) for each in found])),
+        lambda _, found: Shaped(200, Evidence([item_view(each) for each in found])),
     )
 
 
@@ -357,7 +283,9 @@ async def retract_one(
         retract_item(ctx, str(dispute_id), str(item_id))
         return str(item_id)
 
-    return await perform(request, story, lambda ctx, found: Shaped(200, _item(read_item(ctx, str(dispute_id), found))))
+    return await perform(
+        request, story, lambda ctx, found: Shaped(200, item_view(read_item(ctx, str(dispute_id), found)))
+    )
 
 
 # --- shapes ---------------------------------------------------------------------------------------------------------
@@ -367,42 +295,9 @@ def _told(request_id: str) -> Any:
     def shape(ctx: Context, answer: Outcome | None) -> Shaped:
         if isinstance(answer, Outcome):
             return shape_outcome(answer)
-        return Shaped(200, _request(ctx, read_request(ctx, request_id)))
+        return Shaped(200, request_view(ctx, read_request(ctx, request_id)))
 
     return shape
-
-
-def _request(ctx: Context, row: EvidenceRequest) -> EvidenceRequestView:
-    return EvidenceRequestView(
-        id=Id(row.id),
-        dispute_id=Id(row.dispute_id),
-        party=row.party,
-        round=row.round,
-        mandatory=row.mandatory,
-        extended=row.extended,
-        state=row.state,
-        due_at=instant_text(row.due_at),
-        now=instant_text(ctx.now),
-        created_at=instant_text(row.created_at),
-        ended_at=None if row.ended_at is None else instant_text(row.ended_at),
-    )
-
-
-def _item(seen: ItemSeen) -> EvidenceView:
-    row = seen.row
-    return EvidenceView(
-        id=Id(row.id),
-        party=row.party,
-        request_id=None if row.request_id is None else Id(row.request_id),
-        sha256=row.sha256,
-        size_bytes=row.size_bytes,
-        media_type=row.media_type,
-        file_name=seen.file_name,
-        note=seen.note,
-        frozen=row.frozen,
-        retracted=row.retracted_at is not None,
-        added_at=instant_text(row.added_at),
-    )
 
 
 HANDLERS = [
