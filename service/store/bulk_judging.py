@@ -273,9 +273,15 @@ def _slots_by_entry(bits: Sequence[int], needed: int) -> tuple[Array, Array]:
 
 
 @lru_cache(maxsize=4)
+def read_book(folder: str) -> RuleBook:
+    """The book of a rules folder, read once by each process that works on it."""
+    return load_rule_book(Path(folder))
+
+
+@lru_cache(maxsize=4)
 def book_of(folder: str, rule_ids: frozenset[str] | None = None) -> RuleBook:
     """The compiled book of a rules folder, or these rules of it, kept by each process that works on it."""
-    book = load_rule_book(Path(folder))
+    book = read_book(folder)
     if rule_ids is not None:
         book = only(book, rule_ids)
     book.compile()

@@ -7,20 +7,18 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from service.store.bulk_judging import PLATFORM, broken
+from service.store.bulk_judging import PLATFORM, broken, read_book
 from service.store.bulk_judging import book_of as book_of
 from service.store.bulk_sources import BATCH_ROWS, COLUMNS, Source, parsed, whole_batch
 from service.store.bulk_sources import Parquet as Parquet
 from service.store.differing_rules import differing
 from service.store.rule_replay import CHANNEL_DEFAULT, PastMessage, Replay, fired_by
-from service.store.rulepacks import load_rule_book
 
 AHEAD: Final = 2  # batches that wait for each worker: enough to keep it busy, few enough for constant memory
 TOLD: Final = "told"  # the column that a runner adds
@@ -54,8 +52,7 @@ def books_of(before: str, after: str) -> Books:
     Raises:
         BadPack: a file is not as it must be.
     """
-    read = [load_rule_book(Path(folder)) for folder in (before, after)]
-    return Books(before, after, differing(*read))
+    return Books(before, after, differing(read_book(before), read_book(after)))
 
 
 def compare(content: Any, books: Books) -> tuple[Replay, int]:
