@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 import traceback
@@ -19,6 +20,7 @@ from service.store import tables
 from service.store.disputes import load_case
 from service.store.engine import Transaction
 from service.store.threads import TRIES_MAX, Job, Workers, Writer
+from service.store.writes import Busy
 from tests.conftest import NewDatabase, statements
 from tests.over_http import HttpWorld, new_http_world
 from tests.proofs import broken_chains
@@ -75,6 +77,22 @@ def test_a_full_disk_is_503_and_an_alarm_reads_go_on_and_writes_when_there_is_ro
 
         assert status == 201, text
         assert len(world.rows(tables.Message)) == 1
+
+
+def test_a_file_that_somebody_else_holds_is_503_for_all_and_the_writer_goes_on(
+    new_sqlite: NewDatabase, tmp_path: Path
+) -> None:
+    """F6: a backup that locks the file for too long costs a batch its answer, not the service its only writer."""
+    url = new_sqlite()
+    with new_world(url, tmp_path) as world, sqlite3.connect(str(make_url(url).database)) as backup:
+        world.database.run(lambda tx: tx.driver.execute("PRAGMA busy_timeout = 100").fetchone())
+        backup.execute("BEGIN IMMEDIATE")
+
+        futures = [world.database.submit(lambda tx, n=n: n) for n in range(6)]  # five wait while the first one does
+
+        assert [type(future.exception(WAIT_SECONDS_MAX)) for future in futures] == [Busy] * 6
+        backup.rollback()
+        assert world.database.run(lambda tx: "served") == "served"
 
 
 @pytest.mark.postgres

@@ -103,8 +103,8 @@ class Writer:
             return
         outcomes: list[tuple[Job, Any, BaseException | None]] = []
         held: list[Plan] = []  # of stories that could run beside each other: written together, a statement a table
-        transaction = connection.begin()
         try:
+            transaction = connection.begin()
             for job in batch:
                 if not job.one_statement:
                     _write_held(connection, held)
@@ -120,8 +120,9 @@ class Writer:
             _write_held(connection, held)
             transaction.commit()
         except Exception:
-            with suppress(DBAPIError):
-                transaction.rollback()
+            if (shared := connection.get_transaction()) is not None:
+                with suppress(DBAPIError):
+                    shared.rollback()
             for job in batch:
                 _run_alone(connection, "sqlite", job)
             return
