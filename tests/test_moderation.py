@@ -221,6 +221,27 @@ def test_who_warns_of_others_may_say_in_the_next_clause_what_they_do(rules: Comp
     assert "diversion" in judged("加我微信核对,最近有人冒充本店", rules).categories
 
 
+@pytest.mark.parametrize(
+    ("text", "is_innocent"),
+    [
+        ("您说换微信聊,真不行哈", True),
+        ("您问是不是全国最好的,这个我不敢讲", True),
+        ("您说换微信聊,行啊,加我微信", False),
+        ("您说要便宜的,加我微信,这里真不行", False),
+        ("您问质量,全国最好的,别家不敢说", False),
+        ("您说换微信聊,真不行。加我微信吧", False),
+        ("换微信聊,真不行哈", False),
+    ],
+)
+def test_what_the_buyer_asked_for_and_is_refused_is_told_and_not_done(
+    rules: CompiledRules, text: str, is_innocent: bool
+) -> None:
+    """`unless_asked` with `unless_refused`: both in the sentence of the hit; a refusal that is none excuses nothing."""
+    verdict = judged(text, rules)
+
+    assert (verdict.measure is Measure.NONE) is is_innocent
+
+
 def test_letters_between_typed_words_are_counted_as_syllables(rules: CompiledRules) -> None:
     """追评带张图,给您发两块红包 in letters stands no further apart than in characters; far off is still far off."""
     near, far = "zhuipingdaizhangtu,geininfaliangkuaihongbao", "zhuiping" + "yanjiu" * 12 + "hongbao"

@@ -23,7 +23,7 @@ _NO_WORDS: Mapping[str, Any] = dict.fromkeys(
     [
         *("any_of", "nears", "alone", "patterns", "cues", "hits", "passes"),
         *("unless", "unless_within", "unless_before", "unless_after", "unless_earlier", "unless_next"),
-        "unless_anywhere",
+        *("unless_asked", "unless_refused", "unless_anywhere"),
     ],
     (),
 )
@@ -56,6 +56,8 @@ class CompiledRule:
     after: int | None
     earlier: int | None
     next: int | None
+    asked: int | None
+    refused: int | None
     anywhere: int | None
     single: int  # bits of the slots that make it guilty without others
     excuses: int  # bits of the slots that excuse it
@@ -181,6 +183,8 @@ def _compile_rule(rule: Rule, slots: Slots, common: int | None) -> CompiledRule:
     after = slots.number(rule.unless_after, _BARE, excuses=True)
     earlier = slots.number(rule.unless_earlier, _BARE, excuses=True)
     following = slots.number(rule.unless_next, _BARE, excuses=True)
+    asked = slots.number(rule.unless_asked, _BARE, excuses=True)
+    refused = slots.number(rule.unless_refused, _BARE, excuses=True)
     anywhere = slots.number(rule.unless_anywhere, _BARE, excuses=True)
     return CompiledRule(
         rule=replace(rule, **_NO_WORDS),
@@ -195,10 +199,14 @@ def _compile_rule(rule: Rule, slots: Slots, common: int | None) -> CompiledRule:
         after=after,
         earlier=earlier,
         next=following,
+        asked=asked,
+        refused=refused,
         anywhere=anywhere,
         single=bits_of(slot for slot in (any_slot, alone_slot, cue_slot) if slot is not None),
         excuses=bits_of(
-            slot for slot in (*unless, within, before, after, earlier, following, anywhere) if slot is not None
+            slot
+            for slot in (*unless, within, before, after, earlier, following, asked, refused, anywhere)
+            if slot is not None
         ),
     )
 

@@ -8,6 +8,7 @@ from service.domain.compiled_rules import CompiledRule
 from service.domain.reading import Occurrence, Places, Reading
 
 NEGATION_CHARS_MAX = 6  # the longest negations have five characters
+REFUSAL_CHARS_MAX = 12  # choice: what is refused further off may be something else
 AFTER_WINDOW_EXTRA = 6  # a warning may follow a little further off than a negation precedes
 
 Span = tuple[int, int]
@@ -30,13 +31,17 @@ class Excuses:
         self._after = reading.places(compiled.after)
         self._earlier = reading.places(compiled.earlier)
         self._next = reading.places(compiled.next)
+        self._asked = reading.places(compiled.asked)
+        self._refused = reading.places(compiled.refused)
         self._not_negation = not_negation
 
     def excuse(self, span: Span, words: list[Span]) -> bool:
         """Whether a hit is innocent, or negated, or warned of. `words` are those that it is made of."""
         if self._is_innocent(span, words) or (self._next.all and self._is_part_of_a_name(span)):
             return True
-        if self._earlier.all and self._is_told_of(span):
+        if self._earlier.all and self._stands_earlier(self._earlier, span):  # 骗子冒充客服,让您加微信
+            return True
+        if self._asked.all and self._refused.all and self._is_turned_down(span):
             return True
         return bool(self._before.all or self._after.all) and self._is_negated(span, words)
 
@@ -62,13 +67,22 @@ class Excuses:
             for place in _between(self._next, hit.last, hit.last + 1)
         )
 
-    def _is_told_of(self, span: Span) -> bool:
-        """Whether a word before the hit, in its sentence, says that others do so: 骗子冒充客服,让您加微信."""
-        index = bisect_left(self._earlier.firsts, self._reading.ranked(*span).first)
+    def _stands_earlier(self, places: Places, span: Span) -> bool:
+        """Whether one of the words stands before the hit, in its sentence."""
+        index = bisect_left(places.firsts, self._reading.ranked(*span).first)
         if not index:
             return False
-        nearest = self._earlier.all[index - 1]
+        nearest = places.all[index - 1]
         return nearest.end <= span[0] and not self._reading.is_split_by(nearest.start, span[0], clauses=False)
+
+    def _is_turned_down(self, span: Span) -> bool:
+        """Whether the buyer is said to want it and is refused, both in its sentence: 您说加V聊,真不行."""
+        reading = self._reading
+        last = reading.ranked(*span).last
+        return self._stands_earlier(self._asked, span) and any(
+            not self._is_no_negation(place) and not reading.is_split_by(span[0], place.end, clauses=False)
+            for place in _between(self._refused, last, last + REFUSAL_CHARS_MAX + 1)
+        )
 
     def _is_negated(self, span: Span, words: list[Span]) -> bool:
         """Whether a negation stands before the hit in its clause, or between its words, or a warning after it."""

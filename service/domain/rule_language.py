@@ -124,6 +124,8 @@ class Rule:
     unless_after: tuple[str, ...] = ()
     unless_earlier: tuple[str, ...] = ()  # before the hit, in any clause of its sentence: 骗子冒充客服
     unless_next: tuple[str, ...] = ()  # right behind the hit: 猪头面具
+    unless_asked: tuple[str, ...] = ()  # says before the hit, in its sentence, that the buyer wants it: 您说
+    unless_refused: tuple[str, ...] = ()  # and refuses it after the hit, in the same sentence: 真不行
     unless_anywhere: tuple[str, ...] = ()
     unless_facts: tuple[str, ...] = ()
     unless_window: int = 8

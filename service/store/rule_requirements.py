@@ -60,6 +60,8 @@ def require_known_names(
             *rule.unless_before,
             *rule.unless_after,
             *rule.unless_earlier,
+            *rule.unless_asked,
+            *rule.unless_refused,
             *rule.unless_anywhere,
             *(word for near in rule.nears for group in near.groups for word in group),
         )
@@ -116,6 +118,7 @@ def _quiet() -> Any:
 def _excusing_words(rule: Rule) -> Iterator[str]:
     yield from (*rule.cues, *rule.unless, *rule.unless_within, *rule.unless_next)
     yield from (*rule.unless_before, *rule.unless_after, *rule.unless_earlier, *rule.unless_anywhere)
+    yield from (*rule.unless_asked, *rule.unless_refused)
 
 
 def _words(rule: Rule) -> Iterator[str]:

@@ -227,6 +227,8 @@ def _rules(pack: Any, where: Where, file: str, ladder: Ladder) -> Iterator[Rule]
             unless_before=(*value.get("unless_near", ()), *value.get("unless_before", ())),
             unless_after=(*value.get("unless_near", ()), *value.get("unless_after", ())),
             unless_earlier=tuple(value.get("unless_earlier", ())),
+            unless_asked=tuple(value.get("unless_asked", ())),
+            unless_refused=tuple(value.get("unless_refused", ())),
             unless_anywhere=tuple(value.get("unless_anywhere", ())),
             unless_facts=tuple(value.get("unless_facts", ())),
             unless_window=value.get("unless_window", 8),
