@@ -377,3 +377,29 @@ def test_a_long_text_costs_time_in_proportion(piece: str) -> None:
     extract(text, text, NOW)
 
     assert process_time() - started < 3.0  # a tenth of it where the machine is quiet; quadratic would be minutes
+
+
+@pytest.mark.parametrize(
+    ("reply", "action", "due", "fen"),
+    [
+        ("给娃退三十块,今天就退", "partial_refund", "2025-11-25T23:59:59", 3000),
+        ("298原路退,两小时内", "partial_refund", "2025-11-25T12:00:00", 29800),
+        ("三百二全额原路退回,两天内", "refund", "2025-11-27T23:59:59", 32000),
+        ("没充上的五十块,半小时内给他全退", "refund", "2025-11-25T10:30:00", 5000),
+        ("再补发一箱活的给他,明早八点前上冷链车", "resend", "2025-11-26T08:00:00", None),
+        ("部分退款40块,一小时内我点", "partial_refund", "2025-11-25T11:00:00", 4000),
+    ],
+)
+def test_an_act_said_twice_is_one_promise_with_the_time_and_the_sum_of_both(
+    reply: str, action: str, due: str, fen: int | None
+) -> None:
+    """Issue 4: a later clause of the same act completes the promise, it does not replace it."""
+    found = [each for each in extract(reply, None, NOW) if each.wording == "unconditional"]
+
+    assert [(each.action, each.due_at, each.amount_fen) for each in found] == [(action, at(due), fen)]
+
+
+def test_a_naive_instant_is_refused() -> None:
+    """A time without an offset would be taken for the machine's own zone."""
+    with pytest.raises(ValueError, match="naive"):
+        extract("今天发货", None, NOW.replace(tzinfo=None))

@@ -65,7 +65,7 @@ BARE: Final = gated(
     "BARE",
     "差打款红补费赔返退金",
     r"(?:退款|退还|退给|退|(?<!相)差|补偿|补给|补贴|补|赔偿|赔付|赔给|赔|返现|返还|返|红包|差价|费|金额|款|打)"
-    r"(?:您|你|客户|消费者|买家|顾客|他|她|给您|给你|给客户|给消费者|给买家|给他|给她|是|为|至少|最多|个|了|款)?"
+    r"(?:给?(?:您|你|客户|客人|消费者|买家|顾客|他|她|人家|读者|业主|娃|[书茶球车]友|孩子|姑娘|大姐|阿姨|新娘|老人家?|小哥)|是|为|至少|最多|个|了|款)?"
     rf"(?P<number>{_ARABIC}|[零一二两三四五六七八九]{{0,3}}[十百千万][零一二两三四五六七八九十百千万]{{0,8}})"
     rf"(?:(?:-|~|到|至)(?P<upper>{_ARABIC}|[零一二两三四五六七八九]{{0,3}}[十百千万][零一二两三四五六七八九十百千万]{{0,8}}))?(?P<scale>[wk万千百])?{_NO_UNIT}",
 )
@@ -74,8 +74,10 @@ SIGNED: Final = gated(
     "0123456789r¥一七万三两九二五人俩八六十千四百陆零",
     rf"(?:¥|rmb|人民币)(?P<number>{_ARABIC})(?:(?:-|~|到|至)¥?(?P<upper>{_ARABIC}))?(?P<scale>[wk万千百])?"
     rf"|(?P<said>{_ARABIC}|{_HAN})(?=的?(?:无门槛)?(?:现金)?(?:红包|优惠券|代金券|抵用券|券|补偿金?|赔偿金?|差价))"
-    r"|(?P<offer>(?<![0-9./:-])[0-9]{1,5}(?:\.[0-9]{1,2})?)(?=(?:可以|能|我们?|全额?|都|直接|给(?:他|您|客户|买家|消费者)){0,2}(?:退(?!货)|赔|补(?!发|寄)))",
-    second="0123456789,.m一七万三两九二五俩八六十千四百陆零民的无现红优代抵券补赔差可能我全都直给退",
+    r"|(?P<offer>(?<![0-9./:-])[0-9]{1,5}(?:\.[0-9]{1,2})?[wk万千]?"
+    r"|(?<![0-9零一二两三四五六七八九十百千万第])(?:十|[一二两三四五六七八九]{1,2}[十百千万])[零一二两三四五六七八九十百千万]{0,8})"
+    r"(?=(?:可以|能|我们?|全额?|都|直接|原路|一分不少|给(?:他|您|客户|买家|消费者)){0,2}(?:退(?!货|换)|赔|补(?!发|寄))|原路|全款|全额)",
+    second="0123456789,.m一七万三两九二五俩八六十千四百陆零民的无现红优代抵券补赔差可能我全都直给退原wk",
 )
 SHARE: Final = Cued(
     "SHARE",
@@ -162,12 +164,18 @@ def find_sums(text: str, cues: int) -> list[Sum]:
     bare = [(hit, hit.start("number")) for hit in BARE.finditer(text)] if cues & BARE.bit else []
     taken = {at for known in found for at in range(known.start, known.end)} if signed or bare else set()
     for hit, start in signed + bare:
-        number, end = _number_of(hit), hit.end()
+        number, end, scale = _number_of(hit), hit.end(), hit["scale"]
+        if number[0] in "0123456789" and number[-1] in _UNIT:  # 1.2万全退
+            number, scale = number[:-1], number[-1]
         if not taken.isdisjoint(range(start, end)):
             continue
         taken.update(range(start, end))
-        fen = _yuan_in_fen(number, hit["scale"])
-        upper = _yuan_in_fen(hit["upper"], hit["scale"]) if hit["upper"] else None
+        spoken = _spoken_range(number) if scale is None and not hit["upper"] else None
+        if spoken is not None:
+            found.append(Sum(start, end, *spoken))
+            continue
+        fen = _yuan_in_fen(number, scale)
+        upper = _yuan_in_fen(hit["upper"], scale) if hit["upper"] else None
         upper = upper if upper and fen and upper > fen else None
         found.append(Sum(start, end, fen, upper, vague=number[0] in "百千万"))
     found.sort(key=lambda known: known.start)

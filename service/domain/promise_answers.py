@@ -94,6 +94,8 @@ class Answers:
         return statement.strong or not kinds & {"heard", "other", "buyer"}
 
     def _bare_answer(self, statement: Statement, kinds: set[str]) -> list[Draft]:
+        if statement.naming:
+            return []
         if statement.deadline is None and statement.amount is None and statement.share is None:
             if statement.kind != "generic" or kinds & {"yes", "bare"}:
                 return []

@@ -23,6 +23,7 @@ _NUMBER_TWICE: Final = re.compile(r"([0-9.]+|[一二两三四五六七八九十�
 _NUMBER: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,2})?")
 _HAN_NUMBER: Final = re.compile(r"(?=.*[十百千])[零一二两三四五六七八九十百千]{1,8}|[二三四五六七八九]十?")
 _NUMERAL: Final = re.compile(r"[0-9二三四五六七八九十百千]")
+_TWICE: Final = re.compile(r"^(.{1,3}?)\1+")  # 阔以阔以, 行行行
 _VAGUE_DAY: Final = re.compile(r"[月年](?:初|中|底|末)|[上中下]旬")  # 月初吧
 _VAGUE_COUNT: Final = re.compile(
     r"[一二两三四五六七八][二两三四五六七八九](?:个工作日|小时|[天日周])|今明|明后"
@@ -43,9 +44,9 @@ _JUDGED: Final = (
     | words.DEFERRING.bit
 )
 _FIELD_WORDS: Final = led(
-    "一上不买了他付会但你全共写到办原去发取只可合吧呀呗哈哦啊嘛在多她客就差应弄微总您打拖搞支改整时是晚更最有来款汇活的看等红约给能至补要认记说账货赔转那金",
+    "一上不买了也他付会但你全共写到办原去发取只可合吧呀呗哈哦啊嘛在多她客就差应弄微总您打拖搞支改整时是晚更最有来款汇活的看等红约给能至补要认记说账货赔转那金",
     r"(?:微信|支付宝)?(?:转账|汇款|打款)|到(?:您|他|她|客户|买家)?的?(?:账户|账上?|余额|卡里?|微信|支付宝|手里?|手上)|最晚|最迟|至迟|不超过|不晚于|不对|(?:说|打|写|搞|看|记)错了?|更正|改为|改成|改到|应为|是|不是|哦不|啊不"
-    r"|不不|就|那|吧|会|补|转|打|付|发放|给券|发券|取件?|上门取?|来取|去取|差价|差|补偿|赔偿|红包|约(?:的|好|在)|不多|合计|总计|多[收付扣]了?[您你]?|(?:就)?有(?:快递员?|人|小哥|师傅)|支付|整单|整|款子|货款|款|活动|嘛|呀|呗|了|哈|的事儿?|不过|但是?|只|要?(?:拖|等|晚|改)到|搞定|搞得定|弄好|办好|到位|原路(?:返回|回去|退回)?|打过去|转过去|汇过去|[打转发](?=您|你)|一定|汇|账户|只能|打给|转给|(?<=给)(?:他|她|客户|买家|客人|您|你)|认了?|的|在|一共|总共|共|可以|能|全部|到|金额|时间|至少|给",
+    r"|不不|就|那|吧|会|补|转|打|付|发放|给券|发券|取件?|上门取?|来取|去取|差价|差|补偿|赔偿|红包|约(?:的|好|在)|不多|合计|总计|多[收付扣]了?[您你]?|(?:就)?有(?:快递员?|人|小哥|师傅)|支付|整单|整|款子|货款|款|活动|嘛|呀|呗|了|哈|的事儿?|不过|但是?|只|要?(?:拖|等|晚|改)到|搞定|搞得定|弄好|办好|到位|原路(?:返回|回去|退回)?|打过去|转过去|汇过去|[打转发](?=您|你)|一定|汇|账户|只能|打给|转给|(?<=给)(?:他|她|客户|买家|客人|您|你)|认了?|的|在|也是|一共|总共|共|可以|能|全部|到|金额|时间|至少|给",
 )
 
 
@@ -175,7 +176,7 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Claus
     hedged = hedged or (statement.deadline is not None and statement.deadline.soft)
     unhedged = words.HEDGE.sub("", core) if hedged else core
     short = 0 < len(unhedged) <= _ANSWER_CHARS_MAX
-    yes = words.ACK_YES.fullmatch(unhedged) if short and cues & words.ACK_YES.bit else None
+    yes = words.ACK_YES.fullmatch(_TWICE.sub(r"\1", unhedged)) if short and cues & words.ACK_YES.bit else None
     vague = statement.amount is not None and statement.amount.vague  # 十几块吧
     statement.tone = "hedged" if hedged or vague else "unconditional"
     if cues & scope.CARRIAGE.bit and scope.CARRIAGE.search(core) and not has_fields:
@@ -211,10 +212,19 @@ def _judge_core(statement: Statement, core: str, has_fields: bool, clause: Claus
         statement.kind = "filler"
     if statement.kind in ("other", "deferring", "generic", "bare"):
         _judge_strings(statement, core, whole, cues)
+    if statement.kind == "other" and not statement.doubting and _names_sum(clause):
+        statement.kind, statement.naming = "bare", True
     if statement.kind == "generic":
         statement.firm = has_fields and statement.tone == "unconditional" and understood(core)
     if statement.kind in ("other", "generic", "deferring"):
         _judge_strange(statement, core, whole)
+
+
+def _names_sum(clause: Clause) -> bool:
+    """没充上的五十块: a clause that only says which sum it is."""
+    if len(clause.sums) != 1 or clause.deadlines or clause.sums[0].end != clause.end:
+        return False
+    return clause.text[clause.sums[0].start - 1 : clause.sums[0].start] in ("的", "这", "那")
 
 
 def _hangs(whole: str, cues: int) -> bool:

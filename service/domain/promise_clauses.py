@@ -212,6 +212,9 @@ def _append_acts(
     if clause.find(words.IF, a, acts[0].start) and words.NOT_OURS.search(clause.text, a, acts[0].start):
         reading.statements.append(_condition(a, b, clause))  # 只要他不退款
         return
+    if clause.find(scope.TIES_ALL, a, b):
+        reading.statements.append(_condition(a, b, clause))
+        return
     for statement in segments(clause, acts, said_at):
         if demanded is not None and demanded.start() < statement.end:
             agrees = demanded.group().endswith("同意") and not scope.DONE.search(clause.text, a, b)

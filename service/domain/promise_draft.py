@@ -33,6 +33,7 @@ class Draft:
     from_question: bool = False
     more: bool = False  # 多了退不了: of what goes beyond
     some: bool = False  # 退一部分: how much is not said
+    unknown: bool = False  # as in a statement
     revoking: bool = False  # 哦不对,发不了
 
     def __init__(self, wording: str, action: str, start: int, end: int, sentence: int) -> None:
@@ -68,6 +69,15 @@ def repeats(earlier: Draft, draft: Draft) -> bool:
     adds_due = draft.due_at is None or earlier.due_at is None
     adds_sum = draft.amount is None or earlier.amount is None
     return adds_due and adds_sum and draft.sentence - earlier.sentence <= 1
+
+
+def completes(earlier: Draft, draft: Draft) -> bool:
+    """给娃退三十块,今天就退: a firm clause takes what it lacks from one of which only a word is not known."""
+    if not earlier.unknown or (earlier.wording, draft.wording) != ("hedged", "unconditional"):
+        return False
+    adds_due = draft.due_at is None or earlier.due_at is None
+    adds_sum = draft.amount is None or earlier.amount is None
+    return adds_due and adds_sum and draft.sentence == earlier.sentence
 
 
 def carries_on(earlier: Draft, draft: Draft, said: str) -> bool:

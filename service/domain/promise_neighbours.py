@@ -7,13 +7,24 @@ from itertools import islice, takewhile
 from typing import Final
 
 from service.domain.promise_actions import PAYS
-from service.domain.promise_draft import REFUNDS, Draft, carries_on, refines, repeats, same, take_fields, takes_back
+from service.domain.promise_draft import (
+    REFUNDS,
+    Draft,
+    carries_on,
+    completes,
+    refines,
+    repeats,
+    same,
+    take_fields,
+    takes_back,
+)
 from service.domain.promise_question import Ask, action_of
-from service.domain.promise_scope import BEYOND, GOODS_SENT, PAUSE, VOUCHER, supplies
+from service.domain.promise_scope import ADDING, BEYOND, GOODS_SENT, PAUSE, VOUCHER, supplies
 from service.domain.promise_statement import Reading, Statement
 
 _LOOK_BACK_MAX: Final = 20  # choice: how many earlier promises of a text a new one is compared with
 _CLAUSE_GAP_MAX: Final = 8  # choice: characters between the two verbs of one clause
+_WAVED_CHARS_MAX: Final = 4  # choice: 算了算了
 _GOODS_BACK: Final = frozenset(("refund", "partial_refund", "exchange", "resend", "compensate"))
 _DOING: Final = frozenset(("act", "bare", "generic", "yes"))
 
@@ -44,7 +55,7 @@ class Neighbours:
             handler = _HANDLERS.get(statement.kind)
             if handler is not None:
                 handler(self, statement, index)
-            if statement.doubting:
+            if statement.doubting and not self._resigns(statement):
                 self._doubt(statement)
             elif statement.strange:
                 self.hedge_sentence, self.weighing = statement.sentence, False
@@ -52,6 +63,10 @@ class Neighbours:
         if self.correcting:  # 等等,看错单了: what was said does not stand, and nothing came in its place
             self._soften(self.sentence - 2)
         return [draft for draft in self.found if draft.wording != "none"]
+
+    def _resigns(self, statement: Statement) -> bool:
+        """算了,退她二十五: what is waved aside before anything was promised is one's own objection."""
+        return statement.correcting and not self.found and statement.end - statement.start <= _WAVED_CHARS_MAX
 
     def _next_sentence(self, sentence: int) -> None:
         """A doubt or a condition that stands alone in its sentence bears on the next one, too."""
@@ -84,7 +99,7 @@ class Neighbours:
         draft = Draft(statement.tone, statement.action, statement.start, statement.end, statement.sentence)
         take_fields(draft, statement)
         draft.arrival = statement.arrival
-        draft.some = statement.some
+        draft.some, draft.unknown = statement.some, statement.unknown
         if self.pending is not None:
             self._take_pending(draft)
         if statement.verb.startswith(PAYS) and self._paid_by(draft):
@@ -189,6 +204,11 @@ class Neighbours:
                 if draft.amount is None and draft.share is None:
                     draft.amount, draft.share = earlier.amount, earlier.share
                 break
+            if completes(earlier, draft):
+                self._merge(draft, earlier)
+                draft.start = earlier.start
+                self.found.remove(earlier)
+                break
             if draft.arrival or repeats(earlier, draft):
                 self._merge(earlier, draft)
                 return
@@ -272,7 +292,9 @@ class Neighbours:
 
     def _act_follows(self, index: int, statement: Statement) -> bool:
         after = self.reading.statements[index + 1 : index + 2]
-        return bool(after) and after[0].kind == "act" and after[0].deadline is None and not statement.latest
+        if not after or ADDING.match(self.reading.text, after[0].start):  # 今天补寄,八点前,另外退10块
+            return False
+        return after[0].kind == "act" and after[0].deadline is None and not statement.latest
 
     def _correct(self, last: Draft, statement: Statement) -> None:
         if statement.deadline is not None:

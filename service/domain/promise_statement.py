@@ -53,6 +53,8 @@ class Statement:
     weighing: bool = False  # 我核实一下: an answer may still be promised
     carried: bool = False  # 快递明天来取件: the carrier's act, which answers only who asked for it
     strange: bool = False  # beside a promise, and not understood
+    naming: bool = False  # 没充上的五十块: which sum it is, for an act beside it; no answer of its own
+    unknown: bool = False  # softened only because a word of it is not known
     foreign: bool = False  # in somebody else's words
     untimed: bool = False  # 重发一件: no promise unless a time stands beside it
     firm: bool = False  # 明天早上给您操作: a doing without a name, in plain words alone

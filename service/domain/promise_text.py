@@ -109,7 +109,12 @@ def extract(text: str, question: str | None, said_at: datetime, order: OrderFact
     Returns:
         Promises, softened and conditional statements and refusals; nothing for questions, facts, chatter and the
         words of third parties.
+
+    Raises:
+        ValueError: `said_at` is naive.
     """
+    if said_at.tzinfo is None:
+        raise ValueError("said_at is naive")
     local = said_at if said_at.tzinfo is SHANGHAI else said_at.astimezone(SHANGHAI)
     spelled = spell(text)
     reading = read(spelled.text, local, acts_only=not question)

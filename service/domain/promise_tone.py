@@ -23,7 +23,16 @@ from service.domain.promise_plain import (
 )
 from service.domain.promise_statement import Clause, Statement, within, without
 
-_LATE_NO: Final = Cued("_LATE_NO", r"不行|不可以|做不到|没办法|办不到|来不及|不现实|有困难|不太可能|不可能")
+_LATE_NO: Final = Cued(
+    "_LATE_NO",
+    r"不行|不可以|做不到|没办法|办不到|来不及|不现实|有困难|不太可能|不可能|(?:就|还是)算了|免谈|免了|没戏|没门|别想",
+)
+# 补偿20那笔上礼拜五打过去了: the act is the subject of what happened.
+_SINCE: Final = Cued(
+    "_SINCE",
+    r"(?:昨[天日晚]|前天|上个?(?:周|礼拜|星期|月)|刚才?|早就?|已经?)[^,。!?;]{0,6}?(?<![漏少错多])[打转汇付退赔补返给]"
+    r"(?:过去|出去|回去|给.{1,2}|完|掉|到账)?了",
+)
 _POLICY: Final = Cued(
     "_POLICY",
     r"(?:支持|享受|享有|参加|参与).{0,8}(?:无理由|运费险|保价|质保|包退|包换)|无理由|是[0-9一二三两]{1,3}(?:小时|天|个工作日)内|期间[^,。!?;]{0,6}内|[一二三0-9][赔罚][一二两三四五六七八九十0-9]|一律|凡是|所有(?:订单|商品|宝贝|客户)|(?:本店|店铺|我们店)(?:的)?(?:规定|一直|向来|历来|都是)",
@@ -39,7 +48,12 @@ _NOT_OWN: Final = (
     words.OTHER_DOER.bit | scope.COMPLAINT.bit | scope.SAID.bit | scope.BUYER_VOICE.bit  # by whom
 )
 _FACTUAL: Final = (
-    words.UNDONE.bit | words.HAPPENED_TO.bit | words.FACT_BEFORE.bit | words.FACT_AFTER.bit | words.ONGOING.bit
+    _SINCE.bit
+    | words.UNDONE.bit
+    | words.HAPPENED_TO.bit
+    | words.FACT_BEFORE.bit
+    | words.FACT_AFTER.bit
+    | words.ONGOING.bit
 )
 _NEGATED: Final = words.DOUBLE_NO.bit | words.REFUSAL.bit | words.UNABLE_TAIL.bit | _LATE_NO.bit
 _TURNING: Final = (
@@ -83,7 +97,10 @@ def tone_of(statement: Statement, act: Act, act_end: int, clause: Clause, said_a
 
 def _firmness(statement: Statement, act: Act, act_end: int, clause: Clause) -> str:
     """Of an action of one's own, ahead and not refused: whether it is promised."""
-    if _is_hedged(statement, act, clause) or not _is_plain(statement, act_end, clause):
+    if _is_hedged(statement, act, clause):
+        return "hedged"
+    if not _is_plain(statement, act_end, clause):
+        statement.unknown = True
         return "hedged"
     if act.action == "reply_later" and statement.deadline is None:
         statement.untimed = True
@@ -220,6 +237,11 @@ def _is_fact(statement: Statement, act: Act, act_end: int, clause: Clause, said_
     if not timed and clause.cues & words.HAPPENED_TO.bit and words.HAPPENED_TO.match(text[act_end : statement.end]):
         return True
     if over and (statement.is_of(said_at) or said_so):
+        return True
+    if clause.find(_SINCE, act_end, clause.end):
+        return True
+    rolled = statement.deadline is not None and statement.deadline.rolled  # 早上发的, said in the afternoon
+    if said_so and rolled and words.FUTURE.search(text, a, act.start) is None:
         return True
     if (
         text.startswith("的", act_end)
