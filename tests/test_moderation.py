@@ -226,6 +226,7 @@ def test_who_warns_of_others_may_say_in_the_next_clause_what_they_do(rules: Comp
     [
         ("您说换微信聊,真不行哈", True),
         ("您问是不是全国最好的,这个我不敢讲", True),
+        ("您问微信号多少,真不能给", True),
         ("您说换微信聊,行啊,加我微信", False),
         ("您说要便宜的,加我微信,这里真不行", False),
         ("您问质量,全国最好的,别家不敢说", False),

@@ -68,12 +68,14 @@ class Excuses:
         )
 
     def _stands_earlier(self, places: Places, span: Span) -> bool:
-        """Whether one of the words stands before the hit, in its sentence."""
-        index = bisect_left(places.firsts, self._reading.ranked(*span).first)
+        """Whether one of the words stands before the hit, or begins with it, in its sentence."""
+        index = bisect_left(places.firsts, self._reading.ranked(*span).first + 1)
         if not index:
             return False
         nearest = places.all[index - 1]
-        return nearest.end <= span[0] and not self._reading.is_split_by(nearest.start, span[0], clauses=False)
+        return (nearest.end <= span[0] or nearest.start == span[0]) and not self._reading.is_split_by(
+            nearest.start, span[0], clauses=False
+        )
 
     def _is_turned_down(self, span: Span) -> bool:
         """Whether the buyer is said to want it and is refused, both in its sentence: 您说加V聊,真不行."""
