@@ -7,10 +7,11 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import httpx
@@ -21,8 +22,10 @@ from sqlalchemy import URL, create_engine, make_url
 
 from service import app as wiring
 from service.__main__ import main
+from service.api import health
 from service.app import Parts, create_app
 from service.settings import Settings
+from service.store.engine import Transaction
 from tests.conftest import NewDatabase, statements
 from tests.over_http import compiled_once
 from tests.proofs import Say
@@ -241,6 +244,23 @@ def test_ready_says_when_our_clock_is_not_the_databases(running: Hours, seconds:
     assert running.ready() == (503, GOOD | {"clock": "skewed"})
 
     running.skew = timedelta(0)
+    assert running.ready() == (200, GOOD)
+
+
+def test_a_database_that_answers_late_is_not_taken_for_one_with_another_clock(
+    running: Hours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait for an answer is ours: only an instant outside of it tells of another clock."""
+    rows = Transaction.rows
+
+    def rows_late(tx: Transaction, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        found = rows(tx, statement, parameters)
+        if statement in health.DATABASE_CLOCK.values():
+            running.skew = timedelta(seconds=2)  # our clock goes on while the answer is on its way
+        return found
+
+    monkeypatch.setattr(Transaction, "rows", rows_late)
+
     assert running.ready() == (200, GOOD)
 
 
