@@ -33,6 +33,7 @@ from tests.judge import put
 from tests.payer import PAID_FEN, dispute, live_on, owed, pay
 from tests.proofs import Say, broken_chains, new_seed, rows, size
 from tests.serving import Cradle, Server, cradle, environment, migrated
+from tests.waiting import wait_until
 from tests.world import START, World
 
 CLIENTS = 8
@@ -100,7 +101,7 @@ def test_a_window_that_was_armed_when_the_server_was_killed_fires_once_and_a_rep
     for _ in range(2):
         server = ground.serve()
         assert asyncio.run(reply(server, answered_after))[0] == 201
-        wait_until(lambda: state_of(server, silent) == "expired")  # noqa: B023  # of this round
+        wait_until(lambda: state_of(server, silent) == "expired", seconds_max=120)  # noqa: B023  # of this round
         server.kill()
 
     with ground.world() as world:
@@ -147,14 +148,6 @@ def state_of(server: Server, number: int) -> str:
         return str(json.loads(answer)["state"])
 
     return asyncio.run(look())
-
-
-def wait_until(done: Callable[[], bool], seconds_max: float = 120) -> None:
-    """Look until it is so; no bound on how fast."""
-    ends = datetime.now(UTC) + timedelta(seconds=seconds_max)
-    while not done():
-        assert datetime.now(UTC) < ends, "nothing happened any more"
-        asyncio.run(asyncio.sleep(0.2))
 
 
 # --- at random, under load ------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Event
-from time import sleep
 
 from service.domain.errors import WindowClosed
 from service.flows.context import THE_CLOCK, Context
@@ -20,6 +19,7 @@ from service.store.engine import Transaction
 from tests.judge import dispute
 from tests.negotiating import POLITE, agree, pulls, together
 from tests.over_http import HttpWorld
+from tests.waiting import wait_until
 from tests.world import BUYER, OWNER, START, World
 
 
@@ -98,7 +98,7 @@ def test_a_process_that_stalled_beyond_the_end_answers_in_time_all_the_same(http
         struck = http.database.submit(strike)
         assert locked.wait(20)
         asked = pool.submit(lambda: http.act("owner", dispute_id, "seller-refuse", body, if_match='"1"'))
-        sleep(0.5)  # the request is received and waits for the lock
+        wait_until(lambda: http.app.state.runner.in_flight)  # received, and about to wait for the lock
         http.now = due_at + timedelta(seconds=2)
         go_on.set()
         struck.result(20)

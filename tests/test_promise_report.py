@@ -191,3 +191,5 @@ def test_a_broken_promise_settles_nothing(world: World) -> None:
         "promise_broken",
         lambda: world.tell(BUYER, lambda ctx: withdraw(ctx, dispute, note=None, agreed_promise_id=promise)),
     )
+
+    assert world.row(tables.Dispute, id=dispute).state == "intervening"

@@ -35,6 +35,7 @@ from tests.judge import SAID, say
 from tests.payer import owed, pay, tick
 from tests.proofs import Say, broken_chains, new_seed, rows, size
 from tests.serving import Cradle, Server, cradle, migrated
+from tests.waiting import wait_until
 from tests.world import AGENT, OTHER_AGENT, World, new_world
 
 T = TypeVar("T")
@@ -107,7 +108,10 @@ def test_every_inquiry_ends_exactly_once_when_replies_race_their_deadlines(two: 
 
     token = two.tokens("owner")
     said = asyncio.run(race())
-    wait_until(lambda: not rows(two.database, tables.Inquiry, col(tables.Inquiry.state) == "awaiting_merchant"))
+    wait_until(
+        lambda: not rows(two.database, tables.Inquiry, col(tables.Inquiry.state) == "awaiting_merchant"),
+        seconds_max=SETTLED_SECONDS_MAX,
+    )
 
     two.rest()
     inquiries = {i.id: i for i in rows(two.database, tables.Inquiry)}
@@ -166,14 +170,6 @@ def require_one_ending_each(database: Database, in_time: set[int], count: int) -
     )
     assert len(counted) == len(late)
     assert broken_chains(database) == []
-
-
-def wait_until(done: Callable[[], bool], seconds_max: float = SETTLED_SECONDS_MAX) -> None:
-    """Look until it is so; no bound on how fast."""
-    ends = datetime.now(UTC) + timedelta(seconds=seconds_max)
-    while not done():
-        assert datetime.now(UTC) < ends, "nothing happened any more"
-        threading.Event().wait(0.2)
 
 
 # --- replies against their deadlines, with a clock that is told ------------------------------------------------------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +12,7 @@ from service.metrics import Metrics
 from service.store import tables
 from service.ticker import Ticker
 from tests.promise_world import ask, say, set_columns
+from tests.waiting import wait_until
 from tests.world import World
 
 TEN_MINUTES = timedelta(minutes=10)
@@ -116,11 +115,3 @@ def set_window(world: World, inquiry: str, due_at: datetime) -> None:
     """Let the reply window end then, and its timer fire then."""
     set_columns(world, tables.Inquiry, inquiry, due_at=due_at)
     set_columns(world, tables.Timer, f"{inquiry}:reply_window", due_at=due_at, fires_at=due_at + timedelta(seconds=1))
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Look until it is so, ten seconds at most."""
-    until = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < until, "it never came to be"
-        time.sleep(0.05)

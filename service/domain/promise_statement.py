@@ -149,6 +149,8 @@ class Clause:
 
 
 class Found(Protocol):
+    """Anything that stands at a place of the text, half-open."""
+
     @property
     def start(self) -> int: ...
     @property
