@@ -37,7 +37,7 @@ def owed(world: World, *, line: str | None = None) -> str:
 
 
 def pay(world: World, gateway: SimulatedGateway | object) -> int:
-    return pay_refund.pay_due(world.house, world.database, gateway, lambda: world.now)  # type: ignore[arg-type]
+    return pay_refund.pay_due(world.house, world.database, gateway, lambda: world.now)
 
 
 def tick(world: World) -> None:
@@ -79,7 +79,7 @@ def tell_callback(
 ) -> str | Refusal:
     said: dict[str, object] = {"key": execution.gateway_key, "amount_fen": execution.amount_fen, **more}
     refund_id = str(said.pop("refund_id", f"sim-{execution.gateway_key}"))
-    callback = RefundCallback(f"event-{next(EVENTS)}", refund_id, status, **said)  # type: ignore[arg-type]
+    callback = RefundCallback(f"event-{next(EVENTS)}", refund_id, status, **said)
     return world.tell(MARKETPLACE, lambda ctx: pay_refund.take_callback(ctx, callback))
 
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
-from re import _constants as ops  # type: ignore[attr-defined]  # the parser that compiled the patterns
-from re import _parser  # type: ignore[attr-defined]  # the parser that compiled the patterns
+from re import _constants as ops
+from re import _parser
 from types import ModuleType
 from typing import Any
 from unicodedata import east_asian_width

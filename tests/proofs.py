@@ -68,8 +68,8 @@ def rows(database: Database, model: type[Model], *conditions: object) -> list[Mo
     """Rows of a table, in the order of their primary keys."""
 
     def work(tx: Transaction) -> list[Model]:
-        keys = model.__table__.primary_key.columns  # type: ignore[attr-defined]  # SQLModel's metaclass sets it
-        return list(tx.session.exec(select(model).where(*conditions).order_by(*keys)).all())  # type: ignore[arg-type]
+        keys = model.__table__.primary_key.columns
+        return list(tx.session.exec(select(model).where(*conditions).order_by(*keys)).all())
 
     return database.read(work)
 

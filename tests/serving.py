@@ -245,7 +245,7 @@ def rock(asked: IO[bytes], answers: IO[bytes]) -> None:
     for name in ("service.commands.serve", "uvicorn.loops.auto", "uvicorn.protocols.http.httptools_impl"):
         importlib.import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries dead servers
-    app.load_rule_book = lru_cache(maxsize=4)(app.load_rule_book)  # type: ignore[assignment]  # compiled once
+    app.load_rule_book = lru_cache(maxsize=4)(app.load_rule_book)
     book = app.load_rule_book(ROOT / "rules")
     for platform in book.profiles:
         book.for_platform(platform)

@@ -40,7 +40,7 @@ def test_the_sixth_change_is_refused(world: World) -> None:
     dispute_id = opened(world)
     for amount in range(1, 6):
         change = Change(amount_fen=amount, currency="CNY")
-        world.tell(BUYER, lambda ctx, change=change: modify(ctx, dispute_id, change))  # type: ignore[misc]
+        world.tell(BUYER, lambda ctx, change=change: modify(ctx, dispute_id, change))
 
     with pytest.raises(GuardFailed, match="modifications_exhausted"):
         world.tell(BUYER, lambda ctx: modify(ctx, dispute_id, Change(amount_fen=6, currency="CNY")))
@@ -59,7 +59,7 @@ def test_a_change_is_checked_like_a_request(world: World) -> None:
         (Change(type="return_refund", reason="not_received"), "claim_reason_not_for_type"),
     ):
         with pytest.raises(GuardFailed, match=code):
-            world.tell(BUYER, lambda ctx, change=change: modify(ctx, dispute_id, change))  # type: ignore[misc]
+            world.tell(BUYER, lambda ctx, change=change: modify(ctx, dispute_id, change))
 
     assert dispute(world, dispute_id).version == 1
 

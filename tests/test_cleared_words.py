@@ -134,7 +134,7 @@ def test_one_unconfirmed_promise_stops_the_whole_relay() -> None:
 )
 def test_what_was_confirmed_must_be_what_the_fields_say(change: dict[str, object]) -> None:
     """Edge case 33: confirms another hash."""
-    promise = replace(confirmed("partial_refund", 5000), **change)  # type: ignore[arg-type]  # one field each
+    promise = replace(confirmed("partial_refund", 5000), **change)
 
     with pytest.raises(Refusal) as refused:
         clear_relay([promise], TEMPLATES)

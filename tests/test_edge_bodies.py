@@ -433,7 +433,7 @@ class _Sender:
             "asgi": {"version": "3.0"},
             "extensions": {},
         }
-        await app(scope, self.receive, send)  # type: ignore[arg-type]  # a plain dict is a scope
+        await app(scope, self.receive, send)
         if not sent:
             return None, None
         body = b"".join(message.get("body", b"") for message in sent[1:])

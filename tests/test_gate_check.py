@@ -63,11 +63,11 @@ def last(lines: list[Line], kind: str, source: str | None = None) -> Line:
 
 
 def other_words(lines: list[Line]) -> None:
-    last(lines, "buyer.told", "promises").disclosed["text"] += "明天再退您20元。"  # type: ignore[index]  # a copy
+    last(lines, "buyer.told", "promises").disclosed["text"] += "明天再退您20元。"
 
 
 def other_english(lines: list[Line]) -> None:
-    last(lines, "buyer.told", "promises").disclosed["text_en"] = "Today."  # type: ignore[index]  # a copy
+    last(lines, "buyer.told", "promises").disclosed["text_en"] = "Today."
 
 
 def other_time(lines: list[Line]) -> None:
@@ -95,7 +95,7 @@ def confirmed_by_the_platform(lines: list[Line]) -> None:
 
 
 def confirmed_another_text(lines: list[Line]) -> None:
-    last(lines, "promise.confirmed").facts["canonical"] = "0" * 64  # type: ignore[index]  # a copy
+    last(lines, "promise.confirmed").facts["canonical"] = "0" * 64
 
 
 def never_found(lines: list[Line]) -> None:
@@ -111,7 +111,7 @@ def hedged_words(lines: list[Line]) -> None:
 def declined_before(lines: list[Line]) -> None:
     told = last(lines, "buyer.told", "promises")
     taken_back = copy.deepcopy(last(lines, "promise.confirmed"))
-    taken_back.body["kind"] = "promise.declined"  # type: ignore[index]  # a copy
+    taken_back.body["kind"] = "promise.declined"
     lines.insert(lines.index(told), taken_back)
 
 
@@ -120,7 +120,7 @@ def told_twice(lines: list[Line]) -> None:
 
 
 def against_the_order(lines: list[Line]) -> None:
-    last(lines, "promise.corrected").facts["against"] = "ship_by"  # type: ignore[index]  # a copy
+    last(lines, "promise.corrected").facts["against"] = "ship_by"
 
 
 def said_by_the_shop(lines: list[Line]) -> None:
@@ -128,11 +128,11 @@ def said_by_the_shop(lines: list[Line]) -> None:
 
 
 def free_text_that_promises(lines: list[Line]) -> None:
-    last(lines, "buyer.told", "free_text").disclosed["text"] = "商家今天会给您发货"  # type: ignore[index]  # a copy
+    last(lines, "buyer.told", "free_text").disclosed["text"] = "商家今天会给您发货"
 
 
 def softened_as_a_promise(lines: list[Line]) -> None:
-    last(lines, "buyer.told", "softened").disclosed["text"] = "商家会为您换货。"  # type: ignore[index]  # a copy
+    last(lines, "buyer.told", "softened").disclosed["text"] = "商家会为您换货。"
 
 
 def softened_without_words(lines: list[Line]) -> None:
@@ -140,11 +140,11 @@ def softened_without_words(lines: list[Line]) -> None:
 
 
 def another_source(lines: list[Line]) -> None:
-    last(lines, "buyer.told", "softened").facts["source"] = "quick_phrase"  # type: ignore[index]  # a copy
+    last(lines, "buyer.told", "softened").facts["source"] = "quick_phrase"
 
 
 def unknown_template(lines: list[Line]) -> None:
-    last(lines, "buyer.told", "promises").facts["template_sha256"] = "0" * 64  # type: ignore[index]  # a copy
+    last(lines, "buyer.told", "promises").facts["template_sha256"] = "0" * 64
 
 
 def reasons_that_promise(lines: list[Line]) -> None:

@@ -104,7 +104,7 @@ def world(database: str, tmp_path: Path) -> Iterator[World]:
 def say(world: World, dispute: str, text: str, actor: object = OWNER) -> Outcome:
     """One message of the shop to the buyer."""
     said = Said(f"m-{next(world.numbers)}", text=text)
-    answer = world.tell(actor, lambda ctx: post_message(ctx, dispute, said))  # type: ignore[arg-type]  # an Actor
+    answer = world.tell(actor, lambda ctx: post_message(ctx, dispute, said))
     assert isinstance(answer, Outcome)
     return answer
 

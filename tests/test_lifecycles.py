@@ -114,7 +114,7 @@ def test_a_trigger_moves_a_state_as_drawn_and_is_refused_where_nothing_is_drawn(
 
         assert refused.value.code == "arrow_missing"
         assert refused.value.facts["state"] == state
-        assert set(refused.value.facts["allowed"]) == {  # type: ignore[call-overload]  # a list of triggers
+        assert set(refused.value.facts["allowed"]) == {
             arrow.trigger for arrow in table.arrows if state in arrow.sources
         }
 

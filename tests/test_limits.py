@@ -30,7 +30,7 @@ def sparing(database: str, tmp_path: Path) -> Iterator[HttpWorld]:
     """A service that takes three requests a minute of anybody."""
 
     def few(**given: object) -> Settings:
-        return replace(Settings(**given), rate_limit_per_minute=3)  # type: ignore[arg-type]  # as over_http gives them
+        return replace(Settings(**given), rate_limit_per_minute=3)
 
     with patch("tests.over_http.Settings", few), new_http_world(database, tmp_path) as world:
         yield world

@@ -216,7 +216,7 @@ def test_a_long_conversation_is_read_page_by_page(world: World) -> None:
     seen: list[str | None] = []
     after = 0
     while True:
-        page = world.tell(BUYER, lambda ctx, after=after: list_messages(ctx, dispute_id, after_seq=after, limit=2))  # type: ignore[misc]
+        page = world.tell(BUYER, lambda ctx, after=after: list_messages(ctx, dispute_id, after_seq=after, limit=2))
         seen += [line.text for line in page[:2]]
         if len(page) <= 2:
             break
@@ -244,14 +244,14 @@ def test_a_quotation_holds_exactly_where_its_words_stand(text: str, start: int, 
     true = 0 <= start < end <= len(text)
 
     try:
-        verify_quotation(session, "d", Quotation("m", start, end, quoted))  # type: ignore[arg-type]
+        verify_quotation(session, "d", Quotation("m", start, end, quoted))
         held = True
     except GuardFailed:
         held = False
     assert held == true
     if true and said != quoted:
         with pytest.raises(GuardFailed):
-            verify_quotation(session, "d", Quotation("m", start, end, said))  # type: ignore[arg-type]
+            verify_quotation(session, "d", Quotation("m", start, end, said))
 
 
 class _OneMessage:

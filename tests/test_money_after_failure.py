@@ -103,7 +103,7 @@ def test_an_answer_given_while_a_submit_was_under_way_proves_nothing(world: Worl
 
 
 def _force_failed(world: World, tx: object, dispute_id: str) -> None:
-    ctx = world.house.context(tx, actor=pay_refund.THE_GATEWAY, now=world.now, received_at=world.now)  # type: ignore[arg-type]
+    ctx = world.house.context(tx, actor=pay_refund.THE_GATEWAY, now=world.now, received_at=world.now)
     case = load_case(ctx.tx.session, dispute_id)
     assert case is not None
     move(ctx, case, "execution_timeout", facts_of(ctx, case), side="system")

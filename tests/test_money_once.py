@@ -76,8 +76,8 @@ def test_nothing_is_asked_of_the_gateway_inside_a_transaction(world: World) -> N
             self.seen = world.tell(
                 BUYER,
                 lambda ctx: (
-                    load_case(ctx.tx.session, dispute_id).dispute.state,  # type: ignore[union-attr]  # it is there
-                    load_case(ctx.tx.session, dispute_id).executions[-1].state,  # type: ignore[union-attr]  # idem
+                    load_case(ctx.tx.session, dispute_id).dispute.state,
+                    load_case(ctx.tx.session, dispute_id).executions[-1].state,
                 ),
             )
             return super().submit(key, amount_fen, currency, payment_no=payment_no, fund=fund)

@@ -55,7 +55,7 @@ def test_an_action_goes_exactly_where_the_table_lets_it(world: World) -> None:
 
             refusal: Refusal | None = None
             try:
-                world.tell(actor, lambda ctx, d=dispute_id, tell=story: tell(ctx, d))  # type: ignore[misc]
+                world.tell(actor, lambda ctx, d=dispute_id, tell=story: tell(ctx, d))
             except Refusal as caught:
                 refusal = caught
 
@@ -74,7 +74,7 @@ def test_another_partys_dispute_is_absent_to_every_action(world: World) -> None:
     for actor, story in STORIES.values():
         if actor.side in strangers:
             with pytest.raises(Absent):
-                world.tell(strangers[actor.side], lambda ctx, tell=story: tell(ctx, dispute_id))  # type: ignore[misc]
+                world.tell(strangers[actor.side], lambda ctx, tell=story: tell(ctx, dispute_id))
 
     assert dispute(world, dispute_id).version == 1
 

@@ -29,8 +29,8 @@ def test_of_agreeing_and_withdrawing_at_once_exactly_one_wins(world: World) -> N
         dispute_id = world.make_dispute("refused")
 
         ended = together(
-            lambda d=dispute_id: agree(world, d),  # type: ignore[misc]
-            lambda d=dispute_id: world.tell(BUYER, lambda ctx: withdraw(ctx, d, note=None)),  # type: ignore[misc]
+            lambda d=dispute_id: agree(world, d),
+            lambda d=dispute_id: world.tell(BUYER, lambda ctx: withdraw(ctx, d, note=None)),
         )
 
         assert sorted(ended) == ["arrow_missing", "done"]

@@ -26,7 +26,7 @@ def test_an_offer_is_for_something_and_for_no_more_than_was_asked(world: World) 
 
     for amount in (-1, 0, 12_901):
         with pytest.raises(GuardFailed, match="offer_out_of_range"):
-            world.tell(OWNER, lambda ctx, amount=amount: seller_offer(ctx, dispute_id, offer(amount)))  # type: ignore[misc]
+            world.tell(OWNER, lambda ctx, amount=amount: seller_offer(ctx, dispute_id, offer(amount)))
 
 
 def test_an_offer_waits_48_hours_for_the_buyer(world: World) -> None:
@@ -54,7 +54,7 @@ def test_a_better_offer_takes_the_place_of_the_one_on_the_table(world: World) ->
 
     for worse in (offer(3_000), offer(2_999), offer(9_000, "refund_with_return")):
         with pytest.raises(GuardFailed, match="offer_not_better"):
-            world.tell(OWNER, lambda ctx, worse=worse: improve_offer(ctx, dispute_id, worse))  # type: ignore[misc]
+            world.tell(OWNER, lambda ctx, worse=worse: improve_offer(ctx, dispute_id, worse))
     world.tell(OWNER, lambda ctx: improve_offer(ctx, dispute_id, offer(3_001)))
 
     states = [(o.number, o.state, o.amount_fen) for o in world.rows(tables.Offer, dispute_id=dispute_id)]
@@ -66,7 +66,7 @@ def test_the_fourth_offer_is_one_too_many(world: World) -> None:
     """Policy: three offers."""
     dispute_id = offered(world, 1)
     for amount in (2, 3):
-        world.tell(OWNER, lambda ctx, amount=amount: improve_offer(ctx, dispute_id, offer(amount)))  # type: ignore[misc]
+        world.tell(OWNER, lambda ctx, amount=amount: improve_offer(ctx, dispute_id, offer(amount)))
 
     with pytest.raises(GuardFailed, match="offers_exhausted"):
         world.tell(OWNER, lambda ctx: improve_offer(ctx, dispute_id, offer(4)))
@@ -216,7 +216,7 @@ def test_only_a_promise_of_money_that_was_passed_on_is_accepted(world: World) ->
         promise_id = promise(world, dispute_id, **columns)
 
         with pytest.raises(GuardFailed, match="promise_not_relayed"):
-            world.tell(BUYER, lambda ctx, p=promise_id: accept_offer(ctx, dispute_id, promise_id=p))  # type: ignore[misc]
+            world.tell(BUYER, lambda ctx, p=promise_id: accept_offer(ctx, dispute_id, promise_id=p))
 
 
 def test_another_disputes_promise_is_none_of_this_one(world: World) -> None:

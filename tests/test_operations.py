@@ -197,7 +197,7 @@ def test_migrating_twice_is_harmless(
 class Hours:
     """The service in this process, with its ticker, and a clock that may go wrong."""
 
-    client: TestClient  # type: ignore[type-arg]
+    client: TestClient
     parts: Parts
     skew: timedelta = timedelta(0)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, time, timedelta
-from re import _constants as ops  # type: ignore[attr-defined]  # the parser that compiled the patterns
-from re import _parser  # type: ignore[attr-defined]  # the parser that compiled the patterns
+from re import _constants as ops
+from re import _parser
 from typing import Any
 
 import pytest

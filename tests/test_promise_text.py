@@ -63,7 +63,7 @@ def labelled() -> list[dict[str, object]]:
 
 def read_row(row: dict[str, object]) -> Extracted | None:
     question = row["question"]
-    order = OrderFacts(**row["order"]) if isinstance(row.get("order"), dict) else None  # type: ignore[arg-type]
+    order = OrderFacts(**row["order"]) if isinstance(row.get("order"), dict) else None
     said_at = datetime.fromisoformat(str(row["asked_at"]))
     return leading(extract(str(row["reply"]), question if isinstance(question, str) else None, said_at, order))
 

@@ -49,7 +49,7 @@ def test_the_choice_is_the_least_load_and_the_same_in_whatever_order_seats_are_r
 ) -> None:
     """Edge case 24: however much the least loaded seat holds already, it is asked; nobody is too busy for it."""
     shuffled = list(seats)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]  # Hypothesis gives a random.Random
+    random.shuffle(shuffled)
 
     chosen = least_saturated(seats)
 

@@ -138,7 +138,7 @@ def test_the_command_answers_in_order_and_ignores_unknown_fields() -> None:
     assert [one["id"] for one in told] == [1, "b", None]
     assert [one["measure"] for one in told] == ["none", "reject_with_notice", "reject_with_notice"]
     assert set(told[1]) == {"id", "measure", "direct_to_human", "categories", "findings", "advice"}
-    finding = told[1]["findings"][0]  # type: ignore[index]
+    finding = told[1]["findings"][0]
     assert set(finding) == {"rule", "category", "measure", "start", "end", "matched", "reason"}
     assert set(finding["reason"]) == {"zh", "en"}
 
@@ -165,7 +165,7 @@ def test_a_bad_line_is_answered_in_its_place_and_the_rest_goes_on() -> None:
 
     code, told = spoken(b"\n".join(lines))
 
-    codes = [one["error"]["code"] if "error" in one else None for one in told]  # type: ignore[index]
+    codes = [one["error"]["code"] if "error" in one else None for one in told]
     assert code == 1
     assert codes == [
         None,

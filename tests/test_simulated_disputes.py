@@ -254,8 +254,8 @@ class Eyes:
         self.session = tx.session
 
     def __call__(self, model: type[Model], *conditions: object) -> list[Model]:
-        keys = model.__table__.primary_key.columns  # type: ignore[attr-defined]  # SQLModel's metaclass sets it
-        return list(self.session.exec(select(model).where(*conditions).order_by(*keys)).all())  # type: ignore[arg-type]
+        keys = model.__table__.primary_key.columns
+        return list(self.session.exec(select(model).where(*conditions).order_by(*keys)).all())
 
 
 def require_arrow(trigger: str, facts: dict[str, str]) -> None:

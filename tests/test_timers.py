@@ -37,7 +37,7 @@ HOURS = DEFAULT.business_hours
 
 def armed_in(state: str, **more: object) -> dict[str, timedelta]:
     """The timers of a dispute that enters a state at noon, as time from noon."""
-    timers = dispute_timers(state, NOON, DEFAULT, HOURS, **more)  # type: ignore[arg-type]  # keywords of the call
+    timers = dispute_timers(state, NOON, DEFAULT, HOURS, **more)
     return {timer.name: timer.due_at - NOON for timer in timers}
 
 

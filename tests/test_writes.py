@@ -18,7 +18,7 @@ from tests.world import AGENT, World, new_world
 
 
 @pytest.fixture
-def world(database: str, tmp_path: Path):  # type: ignore[no-untyped-def]  # a generator fixture
+def world(database: str, tmp_path: Path):
     """A shop on a fresh database."""
     with new_world(database, tmp_path) as made:
         yield made
@@ -164,7 +164,7 @@ def test_stories_of_one_group_commit_do_not_pull_each_other_down(world: World) -
     gate = threading.Event()
     world.database.submit(lambda tx: gate.wait(5))  # let a batch gather behind it
 
-    def story(number: int):  # type: ignore[no-untyped-def]  # a story
+    def story(number: int):
         def work(tx: Transaction) -> int:
             ctx = world.house.context(tx, actor=AGENT, now=world.now, received_at=world.now)
             note(ctx, disputes[number])
@@ -193,7 +193,7 @@ def test_stories_that_may_run_beside_each_other_are_written_together_or_each_alo
     gate = threading.Event()
     world.database.submit(lambda tx: gate.wait(5))
 
-    def story(number: int):  # type: ignore[no-untyped-def]  # a story
+    def story(number: int):
         def work(tx: Transaction) -> int:
             (row,) = tx.rows(
                 "SELECT version, last_seq, last_hash, last_event_seq FROM dispute WHERE id = ?", (disputes[number % 5],)
@@ -234,7 +234,7 @@ def test_a_hot_story_that_reads_rows_leaves_its_connection_as_it_was(world: Worl
 
 def test_a_second_process_may_not_open_the_same_sqlite_file(tmp_path: Path, new_sqlite: object) -> None:
     """One process holds the file; the other says so at once."""
-    url = new_sqlite()  # type: ignore[operator]  # a fixture
+    url = new_sqlite()
     with new_world(url, tmp_path), pytest.raises(DatabaseHeld):
         World(url, tmp_path)
 
